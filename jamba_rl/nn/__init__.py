@@ -1,0 +1,8 @@
+"""Sequence models with explicit memory: torch only."""
+
+from jamba_rl.nn.config import JambaConfig
+from jamba_rl.nn.jamba import Jamba, JambaOutput
+from jamba_rl.nn.mixer import State
+from jamba_rl.nn.scan import selective_scan
+
+__all__ = ["Jamba", "JambaConfig", "JambaOutput", "State", "selective_scan"]

@@ -1,0 +1,83 @@
+"""From what an agent sees to what its heads read: embedding, backbone, shortcut."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from jamba_rl.nn import Jamba, JambaConfig, State
+
+
+class Encoder(nn.Module):
+    """Embeds observation features and the previous action, remembers, and adds the present again.
+
+    latent = [backbone(embed([features, previous action])), features]: the shortcut spares the
+    memory from carrying what can be seen anyway (Ni et al. 2022, arXiv 2110.05038).
+
+    :param features_dim: width of the observation features (F)
+    :param action_dim: width of the encoded previous action (A); 0 to leave it out
+    :param config: the backbone
+    """
+
+    def __init__(self, features_dim: int, action_dim: int, config: JambaConfig) -> None:
+        super().__init__()
+        self.embed = nn.Linear(features_dim + action_dim, config.d_model)
+        self.backbone = Jamba(config)
+        self.latent_dim = config.d_model + features_dim
+
+    def forward(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
+        """Latent (B, T, L) of sequences.
+
+        :param features: (B, T, F)
+        :param previous: (B, T, A) encoded action of the step before, zero at the start of an episode
+        :param state: memory before the first step
+        :param reset: (B, T) bool, set at the first step of an episode; None for no resets
+        """
+        out = self.backbone(self.embed(torch.cat([features, previous], -1)), state, reset)
+        return torch.cat([out.hidden, features], -1), out.state
+
+    def step(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
+        """Latent (B, L) of one step; arguments as in ``forward`` without time."""
+        out = self.backbone.step(self.embed(torch.cat([features, previous], -1)), state, reset)
+        return torch.cat([out.hidden, features], -1), out.state
+
+
+class ActionEncoder(nn.Module):
+    """The action as the next step sees it, about unit scale: what the env received, not what was sampled.
+
+    Bounded Box: clipped to the bounds, scaled to [-1, 1]; unbounded Box: as it is; Discrete and
+    MultiDiscrete: one-hot; MultiBinary: as it is.
+
+    :param space: the action space
+    :param squashed: the actions to encode are already in [-1, 1]
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, space: spaces.Space, squashed: bool = False) -> None:
+        super().__init__()
+        self.choices: list[int] | None = None
+        self.bounded = False
+        if isinstance(space, spaces.Box):
+            low, high = torch.as_tensor(space.low).flatten().float(), torch.as_tensor(space.high).flatten().float()
+            self.bounded = not squashed and bool(torch.isfinite(low).all() and torch.isfinite(high).all())
+            self.register_buffer("low", low, persistent=False)
+            self.register_buffer("high", high, persistent=False)
+        elif isinstance(space, spaces.Discrete):
+            self.choices = [int(space.n)]
+        elif isinstance(space, spaces.MultiDiscrete):
+            self.choices = [int(n) for n in space.nvec.flatten()]
+        self.dim = sum(self.choices) if self.choices else spaces.flatdim(space)
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """Encode (..., action dimensions) to (..., dim)."""
+        if self.choices is not None:
+            actions = actions.long()
+            return torch.cat([F.one_hot(actions[..., i], n) for i, n in enumerate(self.choices)], -1).float()
+        if self.bounded:
+            clipped = torch.minimum(torch.maximum(actions.float(), self.low), self.high)
+            return (clipped - self.low) / (self.high - self.low) * 2.0 - 1.0
+        return actions.float()

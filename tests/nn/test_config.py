@@ -1,0 +1,49 @@
+"""What a configuration accepts, and how it refuses the rest."""
+
+import dataclasses
+
+import pytest
+
+from jamba_rl.nn import JambaConfig
+
+
+def test_pattern_and_feed_forward_are_repeated_to_the_number_of_layers():
+    config = JambaConfig(pattern="MMMA", num_layers=6, ffn_pattern="D-")
+    assert config.pattern == "MMMAMM"
+    assert config.ffn_pattern == "D-D-D-"
+
+
+def test_derived_sizes():
+    config = JambaConfig(d_model=40, expand=3)
+    assert (config.d_inner, config.dt_rank, config.d_hidden) == (120, 3, 40)
+
+
+def test_a_configuration_is_frozen_and_comparable():
+    config = JambaConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.d_model = 3  # type: ignore[misc]
+    assert config == JambaConfig()
+    assert config != JambaConfig(window=3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"pattern": "MXA"}, ["'MXA'", "'X'", "M, A, S, L, G, N"]),
+        ({"pattern": ""}, ["one letter per block"]),
+        ({"ffn_pattern": "F"}, ["'F'", "D, -"]),
+        ({"d_model": 0}, ["d_model", "above 0", "0"]),
+        ({"d_state": True}, ["d_state", "True"]),
+        ({"window": -1}, ["window", "-1"]),
+        ({"num_heads": 3}, ["num_heads 3", "d_model 64"]),
+        ({"position": "relativ"}, ["'relativ'", "did you mean 'relative'"]),
+        ({"dt_min": 0.5}, ["dt_max 0.1", "dt_min 0.5"]),
+        ({"num_layers": 0}, ["num_layers"]),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_was_given_and_what_is_allowed(fields, words):
+    with pytest.raises(ValueError, match=r".") as error:
+        JambaConfig(**fields)
+    for word in words:
+        assert word in str(error.value)
+    assert "\n" not in str(error.value)
