@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from jamba_rl.nn.attention import Attention
@@ -16,7 +16,7 @@ from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.rnn import Recurrent
 from jamba_rl.nn.ssm import LinearSSM
 
-MIXER_CLASSES = {
+MIXER_CLASSES: dict[str, Callable[[JambaConfig], Mixer]] = {
     "M": Mamba,
     "A": Attention,
     "S": LinearSSM,

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.nn.config import JambaConfig
-from jamba_rl.nn.mixer import Mixer, State, keep
-from jamba_rl.nn.scan import selective_scan, selective_scan_step
+from jamba_rl.nn.mixer import Mixer, State
+from jamba_rl.nn.scan import causal_conv_silu, mamba_scan, mamba_scan_step
 
 
 class Mamba(Mixer):
@@ -65,21 +65,14 @@ class Mamba(Mixer):
         self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
     def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        conv_state, h = state
-        x_BTE, z_BTE = self.in_proj(x).chunk(2, -1)
-        x_BTE, conv_state = self._convolve(x_BTE, conv_state, reset)
-        dt_BTE, B_BTN, C_BTN = self._select(x_BTE)
-        y_BTE, h = selective_scan(x_BTE, dt_BTE, -self.A_log.exp(), B_BTN, C_BTN, self.D, reset, h)
-        return self.out_proj(y_BTE * F.silu(z_BTE)), (conv_state, h)
+        inputs, conv_state = self._before_scan(x, state[0], reset)
+        y, h = mamba_scan(*inputs, reset, state[1])
+        return self.out_proj(y), (conv_state, h)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        conv_state, h = state
-        x_BE, z_BE = self.in_proj(x).chunk(2, -1)
-        taps_BWE = torch.cat([keep(conv_state, reset), x_BE.unsqueeze(1)], 1)
-        x_BE = F.silu((taps_BWE * self.conv1d.weight[:, 0].T).sum(1) + self.conv1d.bias)
-        dt_BE, B_BN, C_BN = self._select(x_BE)
-        y_BE, h = selective_scan_step(x_BE, dt_BE, -self.A_log.exp(), B_BN, C_BN, self.D, h, reset)
-        return self.out_proj(y_BE * F.silu(z_BE)), (taps_BWE[:, 1:], h)
+        inputs, conv_state = self._before_scan(x, state[0], reset)
+        y, h = mamba_scan_step(*inputs, state[1], reset)
+        return self.out_proj(y), (conv_state, h)
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         config = self.config
@@ -88,29 +81,12 @@ class Mamba(Mixer):
             self.A_log.new_zeros(batch, config.d_inner, config.d_state),
         )
 
-    def _select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Time step, input and output weights, chosen by the input itself."""
+    def _before_scan(self, u: Tensor, conv_state: Tensor, reset: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What the scan reads, of (B, T, D) or of one step (B, D), and the next state of the convolution."""
         config = self.config
         assert config.dt_rank is not None
+        x, z = self.in_proj(u).chunk(2, -1)
+        x, conv_state = causal_conv_silu(x, self.conv1d.weight[:, 0], self.conv1d.bias, conv_state, reset)
         dt, B, C = self.x_proj(x).split([config.dt_rank, config.d_state, config.d_state], -1)
-        return F.softplus(self.dt_proj(dt)), B, C
-
-    def _convolve(self, x_BTE: Tensor, state_BVE: Tensor, reset_BT: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Causal depthwise convolution and SiLU, continuing from the last V = W-1 inputs.
-
-        A tap reaches back over ``lag`` steps only inside one episode.
-        """
-        (T, V) = x_BTE.shape[1], state_BVE.shape[1]
-        weight_WE = self.conv1d.weight[:, 0].T
-        inputs_BSE = torch.cat([state_BVE, x_BTE], 1)
-        y_BTE = torch.addcmul(self.conv1d.bias, x_BTE, weight_WE[V])
-        if reset_BT is None:
-            for lag in range(1, V + 1):
-                y_BTE = torch.addcmul(y_BTE, inputs_BSE[:, V - lag : V - lag + T], weight_WE[V - lag])
-            return F.silu(y_BTE), inputs_BSE[:, T:]
-        episode_BS = F.pad(reset_BT.long().cumsum(1), (V, 0))
-        for lag in range(1, V + 1):
-            same_BT1 = (episode_BS[:, V - lag : V - lag + T] == episode_BS[:, V:]).unsqueeze(-1)
-            y_BTE = torch.addcmul(y_BTE, inputs_BSE[:, V - lag : V - lag + T] * same_BT1, weight_WE[V - lag])
-        last_BV1 = (episode_BS[:, T:] == episode_BS[:, -1:]).unsqueeze(-1)
-        return F.silu(y_BTE), inputs_BSE[:, T:] * last_BV1
+        dt_raw = F.linear(dt, self.dt_proj.weight)  # bias and softplus are part of the scan
+        return (x, z, dt_raw, self.dt_proj.bias, self.A_log, B, C, self.D), conv_state

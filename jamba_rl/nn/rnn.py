@@ -25,10 +25,7 @@ class Recurrent(Mixer):
         self.out_proj = nn.Linear(config.d_hidden, config.d_model, bias=False)
 
     def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        if reset is None:
-            cuts = [0]
-        else:
-            cuts = sorted({0, *reset.any(0).nonzero().flatten().tolist()})
+        cuts = [0] if reset is None else sorted({0, *reset.any(0).nonzero().flatten().tolist()})
         pieces = []
         for start, end in zip(cuts, [*cuts[1:], x.shape[1]], strict=True):
             if reset is not None:

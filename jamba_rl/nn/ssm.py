@@ -47,7 +47,7 @@ class LinearSSM(Mixer):
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         u_BS = self.B(x)
-        dt_S, gain_S = self._rates()
+        _dt_S, gain_S = self._rates()
         h_BS = state[0] if reset is None else state[0].masked_fill(reset[:, None], 0.0)
         h_BS = torch.lerp(h_BS, u_BS, gain_S)
         return self.C(h_BS) + self.D * x, (h_BS,)
@@ -56,6 +56,6 @@ class LinearSSM(Mixer):
         return (self.log_dt.new_zeros(batch, len(self.log_dt)),)
 
     def _rates(self) -> tuple[Tensor, Tensor]:
-        """dt and 1 - a = 1 - exp(-dt), per state."""
+        """Dt and 1 - a = 1 - exp(-dt), per state."""
         dt_S = self.log_dt.exp()
         return dt_S, -torch.expm1(-dt_S)

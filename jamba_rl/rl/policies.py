@@ -133,7 +133,7 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         latent, _ = self._step(obs, state, episode_starts)
         return self.value_net(self.mlp_extractor.forward_critic(latent))
 
-    def predict(  # type: ignore[override]
+    def predict(
         self,
         observation: np.ndarray | dict[str, np.ndarray],
         state: tuple[np.ndarray, ...] | None = None,

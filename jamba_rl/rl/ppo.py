@@ -12,7 +12,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -53,7 +53,7 @@ class RecurrentPPO(PPO):
     >>> action, memory = model.predict(observation, memory, deterministic=True)
     """
 
-    policy: RecurrentActorCriticPolicy  # type: ignore[assignment]
+    policy: RecurrentActorCriticPolicy
     rollout_buffer: SequenceRolloutBuffer
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "JambaPolicy": JambaPolicy,
@@ -148,14 +148,14 @@ class RecurrentPPO(PPO):
         """
         cut = [
             i
-            for i in np.flatnonzero(dones)
+            for i in np.flatnonzero(dones).tolist()
             if infos[i].get("TimeLimit.truncated") and "terminal_observation" in infos[i]
         ]
         if not cut:
             return
         last_obs = [infos[i]["terminal_observation"] for i in cut]
         if isinstance(self.observation_space, spaces.Dict):
-            stacked = {key: np.stack([obs[key] for obs in last_obs]) for key in last_obs[0]}
+            stacked: Any = {key: np.stack([obs[key] for obs in last_obs]) for key in last_obs[0]}
         else:
             stacked = np.stack(last_obs)
         with torch.no_grad():
@@ -164,9 +164,11 @@ class RecurrentPPO(PPO):
             values = self.policy.predict_values(self.policy.obs_to_tensor(stacked)[0], rows, going_on)
         rewards[cut] += self.gamma * values.flatten().cpu().numpy()
 
-    def learn(self, *args: Any, tb_log_name: str = "RecurrentPPO", **kwargs: Any) -> RecurrentPPO:  # type: ignore[override]
+    def learn(  # type: ignore[override]
+        self, total_timesteps: int, callback: MaybeCallback = None, *, tb_log_name: str = "RecurrentPPO", **kwargs: Any
+    ) -> RecurrentPPO:
         """As SB3's ``PPO.learn``."""
-        return super().learn(*args, tb_log_name=tb_log_name, **kwargs)
+        return super().learn(total_timesteps, callback, tb_log_name=tb_log_name, **kwargs)
 
 
 def window_length(n_steps: int, batch_size: int, given: int | None = None) -> int:

@@ -41,14 +41,14 @@ class SequenceRolloutBuffer(RolloutBuffer):
         if self.pos % self.sequence_length == 0:
             self.states.append(state)
 
-    def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:  # type: ignore[override]
+    def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         """Yield every window once, in minibatches of ``batch_size`` transitions."""
         assert self.full, "the rollout is not complete"
         if not self._tensors:
             self._tensors = self._to_windows()
         n_windows = self.buffer_size * self.n_envs // self.sequence_length
         per_batch = n_windows if batch_size is None else max(batch_size // self.sequence_length, 1)
-        order = torch.as_tensor(np.random.permutation(n_windows), device=self.device)
+        order = torch.randperm(n_windows).to(self.device)
         for index in order.split(per_batch):
             yield self._minibatch(index)
 
@@ -90,5 +90,5 @@ class SequenceRolloutBuffer(RolloutBuffer):
         return RolloutBufferSamples(sequences, actions, *rest)  # type: ignore[arg-type]
 
 
-class SequenceDictRolloutBuffer(SequenceRolloutBuffer, DictRolloutBuffer):
+class SequenceDictRolloutBuffer(SequenceRolloutBuffer, DictRolloutBuffer):  # type: ignore[misc]
     """The same for dict observations."""

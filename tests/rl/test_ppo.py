@@ -8,7 +8,6 @@ from gymnasium import spaces
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from jamba_rl.nn import JambaConfig
 from jamba_rl.rl import RecurrentPPO
 from jamba_rl.rl.policies import to_tensors
 from jamba_rl.rl.ppo import window_length
@@ -83,7 +82,7 @@ def test_windows_reproduce_the_rollout_for_every_action_space(space):
     for batch in model.rollout_buffer.get(16):
         actions = batch.actions.long().flatten() if isinstance(space, spaces.Discrete) else batch.actions
         with torch.no_grad():
-            values, log_prob, _ = model.policy.evaluate_actions(batch.observations, actions)
+            _values, log_prob, _ = model.policy.evaluate_actions(batch.observations, actions)
         torch.testing.assert_close(log_prob, batch.old_log_prob, rtol=1e-5, atol=1e-5)
     model.learn(32)
 

@@ -1,0 +1,96 @@
+"""The inner part of a Mamba layer: all between in_proj and out_proj.
+
+Letters of the shape suffixes: B batch, T time, E channels, N state size per channel, R rank of dt, W width of the
+filter.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from jamba_rl.nn.scan.check import check_inner
+from jamba_rl.nn.scan.conv import causal_conv_silu
+from jamba_rl.nn.scan.fused import mamba_scan, mamba_scan_step
+from jamba_rl.nn.scan.kernel import kernels_apply, needs_grad
+from jamba_rl.nn.scan.kernel_inner import InnerInputs, kernel_inner
+
+
+@dataclass(frozen=True)
+class InnerWeights:
+    """The parameters of a Mamba layer between in_proj and out_proj, under their usual names.
+
+    The three norms (of dt, B and C, as in Jamba) are there, or none of them is (as in Mamba).
+    """
+
+    conv_weight: Tensor  # [E, W]
+    conv_bias: Tensor | None  # [E]
+    x_proj: Tensor  # [R + 2 N, E]
+    dt_proj: Tensor  # [E, R]
+    dt_bias: Tensor  # [E]
+    A_log: Tensor  # [E, N]
+    D: Tensor  # [E]
+    dt_norm: Tensor | None = None  # [R]
+    B_norm: Tensor | None = None  # [N]
+    C_norm: Tensor | None = None  # [N]
+    eps: float = 1e-6
+
+
+def mamba_inner(
+    xz: Tensor,
+    weights: InnerWeights,
+    conv_state: Tensor | None = None,
+    ssm_state: Tensor | None = None,
+    reset: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run a Mamba layer between its outer projections (Gu & Dao 2023, section 3.4; norms: Lieber et al. 2024, Jamba).
+
+    ``x, z = xz``; ``x = causal_conv_silu(x)``; ``dt, B, C = norms(x_proj(x))``; ``mamba_scan(x, z, dt_proj(dt), B, C)``.
+
+    Args:
+        xz: output of in_proj, ``[B,T,2E]``, or of one step ``[B,2E]``.
+        weights: the parameters.
+        conv_state: ``[B,W-1,E]``, or None for zeros.
+        ssm_state: ``[B,E,N]``, or None for zeros.
+        reset: bool ``[B,T]`` (``[B]`` for one step), true at the first step of a new episode, or None.
+
+    Returns:
+        y ``[B,T,E]`` (``[B,E]``) for out_proj, the new conv_state, and the new ssm_state.
+
+    Raises:
+        ValueError: the shapes, types or devices do not fit each other.
+    """
+    w = weights
+    projections = (w.conv_weight, w.conv_bias, w.x_proj, w.dt_norm, w.B_norm, w.C_norm, w.dt_proj)
+    inputs = InnerInputs(xz, *projections, w.dt_bias, w.A_log, w.D, conv_state, ssm_state, reset, w.eps)
+    plain = check_inner(inputs)
+    if plain and kernels_apply(xz) and (xz.dim() == 3 or not needs_grad(inputs[:13])):
+        return kernel_inner(inputs)
+    return composed_inner(inputs)
+
+
+def composed_inner(i: InnerInputs) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the same as :func:`mamba_inner` from its parts, each with the implementation that applies."""
+    (E, N), R = i.A_log_EN.shape, i.dt_proj_ER.shape[1]
+    x_BTE, z_BTE = i.xz_BTF.split(E, -1)
+    x_BTE, conv_state_BVE = causal_conv_silu(x_BTE, i.conv_weight_EW, i.conv_bias_E, i.conv_state_BVE, i.reset_BT)
+    parts = linear(x_BTE, i.x_proj_PE).split([R, N, N], -1)
+    norms = (i.dt_norm_R, i.B_norm_N, i.C_norm_N)
+    dt_BTR, B_BTN, C_BTN = (_rms_norm(part, norm, i.eps) for part, norm in zip(parts, norms, strict=True))
+    sequence = (x_BTE, z_BTE, linear(dt_BTR, i.dt_proj_ER), i.dt_bias_E, i.A_log_EN, B_BTN, C_BTN, i.D_E)
+    if i.xz_BTF.dim() == 3:
+        y_BTE, ssm_state_BEN = mamba_scan(*sequence, i.reset_BT, i.ssm_state_BEN)
+    else:
+        state_BEN = i.ssm_state_BEN
+        if state_BEN is None:
+            state_BEN = torch.zeros_like(i.A_log_EN).expand(i.xz_BTF.shape[0], E, N)
+        y_BTE, ssm_state_BEN = mamba_scan_step(*sequence, state_BEN, i.reset_BT)
+    return y_BTE, conv_state_BVE, ssm_state_BEN
+
+
+def _rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    if weight is None:
+        return x
+    wide = x if x.dtype is torch.float64 else x.float()
+    return weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
