@@ -39,7 +39,7 @@ class Attention(Mixer):
         q, k, v = self.qkv_proj(x).view(B, T, 3, self.config.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         keys, values = torch.cat([keys, k], 2), torch.cat([values, v], 2)
         mask_BHTS = self._band(T) + self._other_episode(age, reset, T)
-        y_BHTK = F.scaled_dot_product_attention(q, keys, values, mask_BHTS)
+        y_BHTK = self._attend(q, keys, values, mask_BHTS)
         y = self.out_proj(y_BHTK.transpose(1, 2).reshape(B, T, D))
         return y, (keys[:, :, T:], values[:, :, T:], _age_after(age, reset, T))
 
@@ -54,13 +54,18 @@ class Attention(Mixer):
         mask_B11W = torch.where(lag_W > age[:, None], MASKED, 0.0)[:, None, None]
         if self.lag_bias is not None:
             mask_B11W = mask_B11W + self.lag_bias.flip(1)[:, None]
-        y_BH1K = F.scaled_dot_product_attention(q, keys, values, mask_B11W)
+        y_BH1K = self._attend(q, keys, values, mask_B11W)
         return self.out_proj(y_BH1K.reshape(B, D)), (keys[:, :, 1:], values[:, :, 1:], age + 1)
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         weight = self.out_proj.weight
         cache = weight.new_zeros(batch, self.config.num_heads, self.config.window - 1, self.head_dim)
         return cache, cache, torch.zeros(batch, dtype=torch.long, device=weight.device)
+
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Scaled dot-product attention; by hand, as torch's takes a slow path where the mask is learned."""
+        scores = torch.matmul(q * self.head_dim**-0.5, keys.transpose(-1, -2)) + mask
+        return torch.matmul(scores.softmax(-1), values)
 
     def _band(self, T: int) -> Tensor:
         """Bias (H or 1, T, V + T) of query t to key s, masked outside of the window.

@@ -63,6 +63,7 @@ class Jamba(nn.Module):
 
     Its state is one flat tuple: the states of the blocks, one after the other.
 
+    >>> import torch
     >>> backbone = Jamba(JambaConfig(d_model=16, pattern="MA", window=8))
     >>> x, reset = torch.randn(2, 5, 16), torch.zeros(2, 5, dtype=torch.bool)
     >>> whole = backbone(x, reset=reset)

@@ -13,6 +13,9 @@ from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.scan import causal_conv_silu, mamba_scan, mamba_scan_step
 
 
+ScanInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
 class Mamba(Mixer):
     """Mamba-1 block: projection, causal convolution, selective scan, gate, projection.
 
@@ -81,7 +84,7 @@ class Mamba(Mixer):
             self.A_log.new_zeros(batch, config.d_inner, config.d_state),
         )
 
-    def _before_scan(self, u: Tensor, conv_state: Tensor, reset: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor]:
+    def _before_scan(self, u: Tensor, conv_state: Tensor, reset: Tensor | None) -> tuple[ScanInputs, Tensor]:
         """What the scan reads, of (B, T, D) or of one step (B, D), and the next state of the convolution."""
         config = self.config
         assert config.dt_rank is not None

@@ -42,14 +42,16 @@ def library() -> ctypes.CDLL | None:
 
 def load() -> ctypes.CDLL:
     """Return the library from the cache, or build it first; raises BuildError or OSError."""
-    compiler = find_compiler()
-    cached = cache_folder() / f"kernels-{fingerprint(compiler)}.so"
+    compiler, folder = find_compiler(), cache_folder()
+    if folder is None:
+        return _load_from_temporary_folder(compiler)
+    cached = folder / f"kernels-{fingerprint(compiler)}.so"
     try:
         return ctypes.CDLL(str(cached))
     except OSError:
         pass  # not built yet, or not readable: build it (again)
     try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         build(compiler, cached)
     except OSError:
         return _load_from_temporary_folder(compiler)
@@ -64,10 +66,14 @@ def _load_from_temporary_folder(compiler: list[str]) -> ctypes.CDLL:
         return ctypes.CDLL(str(path))
 
 
-def cache_folder() -> Path:
-    """Return the folder of compiled kernels, which need not exist."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "jamba_rl"
+def cache_folder() -> Path | None:
+    """Return the folder of compiled kernels, which need not exist; None for a user without a home."""
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "jamba_rl"
+    try:
+        return Path.home() / ".cache" / "jamba_rl"
+    except RuntimeError:
+        return None
 
 
 def find_compiler() -> list[str]:

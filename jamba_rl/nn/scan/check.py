@@ -37,10 +37,10 @@ def check_scan(
         state: ``[B,E,N]`` or None.
         steps: whether x has the time axis.
     """
-    check_sequence(x, reset)
     shape = x.shape
     if len(shape) != 2 + steps:
         raise ValueError(f"x must be {'[batch, time, channels]' if steps else '[batch, channels]'}, got {_describe(x)}")
+    check_sequence(x, reset)
     if A.dim() != 2 or A.shape[0] != shape[-1] or A.shape[1] < 1:
         raise ValueError(f"A must be [{shape[-1]} channels, states] to go with x {list(shape)}, got {_describe(A)}")
     row_shape, channel_shape = (*shape[:-1], A.shape[1]), shape[-1:]

@@ -61,6 +61,10 @@ def _run(inputs: ScanInputs, with_kernel: bool, backend: str) -> tuple[Tensor, T
     # One step within a graph is too small for the kernel's gradient to pay; and rollouts have no graph.
     if with_kernel and (inputs.x_BTE.dim() == 3 or not needs_grad(inputs[:9])):
         return kernel_scan(inputs)
+    device = inputs.x_BTE.device.type
+    if torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):  # the state stays in float32
+            return torch_scan(inputs, backend)
     return torch_scan(inputs, backend)
 
 

@@ -46,7 +46,8 @@ def mamba_inner(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run a Mamba layer between its outer projections (Gu & Dao 2023, section 3.4; norms: Lieber et al. 2024, Jamba).
 
-    ``x, z = xz``; ``x = causal_conv_silu(x)``; ``dt, B, C = norms(x_proj(x))``; ``mamba_scan(x, z, dt_proj(dt), B, C)``.
+    ``x, z = xz``; ``x = causal_conv_silu(x)``; ``dt, B, C = norms(x_proj(x))``; ``y = mamba_scan(x, z, dt_proj(dt),
+    ..., B, C, ...)``.
 
     Args:
         xz: output of in_proj, ``[B,T,2E]``, or of one step ``[B,2E]``.

@@ -8,7 +8,7 @@ Letters of the shape suffixes: B batch, T time, E channels, N state size per cha
 filter, V = W - 1, M = B T rows, P = R + 2 N.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -41,13 +41,12 @@ class InnerInputs(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """A forward pass: what the kernels read, and the products between them."""
+    """What the steps between the two kernels make."""
 
-    conv: ConvInputs
-    new_conv_BVE: Tensor
+    x_BTE: Tensor
     projected_MP: Tensor
     normed_MP: Tensor  # the same tensor where there are no norms
-    scan: ScanInputs
+    dt_BTE: Tensor
 
 
 def kernel_inner(inputs: InnerInputs) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,9 +54,10 @@ def kernel_inner(inputs: InnerInputs) -> tuple[Tensor, Tensor, Tensor]:
     if needs_grad(inputs[:13]):
         y, conv_state_BVE, ssm_state_BEN = _KernelInner.apply(*inputs)
         return y, conv_state_BVE, ssm_state_BEN
-    forward = _until_scan(_laid_out(inputs))
-    results = scan_forward(forward.scan, keep=False)
-    return results.y_BTE, forward.new_conv_BVE, results.final_BEN
+    inputs = _laid_out(inputs)
+    between, new_conv_BVE = _until_scan(inputs)
+    results = scan_forward(_scan_inputs(inputs, between), keep=False)
+    return results.y_BTE, new_conv_BVE, results.final_BEN
 
 
 def _laid_out(inputs: InnerInputs) -> InnerInputs:
@@ -67,28 +67,33 @@ def _laid_out(inputs: InnerInputs) -> InnerInputs:
     return InnerInputs._make([rows(inputs.xz_BTF), *weights, conv_state, ssm_state, *inputs[13:]])
 
 
-def _until_scan(i: InnerInputs) -> _Pass:
-    (E, N), R = i.A_log_EN.shape, i.dt_proj_ER.shape[1]
-    conv = ConvInputs(i.xz_BTF[..., :E], i.conv_weight_EW, i.conv_bias_E, i.conv_state_BVE, i.reset_BT)
-    x_BTE, new_conv_BVE = conv_forward(conv)
+def _until_scan(i: InnerInputs) -> tuple[_Pass, Tensor]:
+    E, R = i.dt_proj_ER.shape
+    x_BTE, new_conv_BVE = conv_forward(_conv_inputs(i))
     projected_MP = _product(x_BTE.view(-1, E), i.x_proj_PE.t())
     normed_MP = projected_MP if i.dt_norm_R is None else norm_forward(projected_MP, _norms(i), i.eps)
-    dt_BTE = _product(normed_MP[:, :R], i.dt_proj_ER.t()).view(x_BTE.shape)
-    return _Pass(conv, new_conv_BVE, projected_MP, normed_MP, _scan_inputs(i, x_BTE, dt_BTE, normed_MP))
+    dt_ME = _product(normed_MP.narrow(1, 0, R), i.dt_proj_ER.t())
+    return _Pass(x_BTE, projected_MP, normed_MP, dt_ME.view(x_BTE.shape)), new_conv_BVE
 
 
-def _scan_inputs(i: InnerInputs, x_BTE: Tensor, dt_BTE: Tensor, normed_MP: Tensor) -> ScanInputs:
+def _conv_inputs(i: InnerInputs) -> ConvInputs:
+    x_BTE = i.xz_BTF.narrow(-1, 0, i.D_E.shape[0])
+    return ConvInputs(x_BTE, i.conv_weight_EW, i.conv_bias_E, i.conv_state_BVE, i.reset_BT)
+
+
+def _scan_inputs(i: InnerInputs, between: _Pass) -> ScanInputs:
+    """Return what the scan reads, or, given gradients, where those go: z, B and C are parts of larger tensors."""
+    x_BTE, _, normed_MP, dt_BTE = between
     (E, N), R = i.A_log_EN.shape, i.dt_proj_ER.shape[1]
-    normed_BTP = normed_MP.view(*x_BTE.shape[:-1], -1)
-    B_BTN, C_BTN, z_BTE = normed_BTP[..., R : R + N], normed_BTP[..., R + N :], i.xz_BTF[..., E:]
-    return ScanInputs(
-        x_BTE, dt_BTE, i.A_log_EN, B_BTN, C_BTN, i.D_E, z_BTE, i.dt_bias_E, i.ssm_state_BEN, i.reset_BT, True, True
-    )
+    z_BTE = i.xz_BTF.narrow(-1, E, E)
+    normed_BTP = normed_MP.view(*x_BTE.shape[:-1], R + 2 * N)
+    B_BTN, C_BTN = normed_BTP.narrow(-1, R, N), normed_BTP.narrow(-1, R + N, N)
+    parameters = (i.D_E, z_BTE, i.dt_bias_E, i.ssm_state_BEN)
+    return ScanInputs(x_BTE, dt_BTE, i.A_log_EN, B_BTN, C_BTN, *parameters, i.reset_BT, True, True)
 
 
 def _norms(i: InnerInputs) -> tuple[Tensor, Tensor, Tensor]:
-    assert i.dt_norm_R is not None and i.B_norm_N is not None and i.C_norm_N is not None
-    return i.dt_norm_R, i.B_norm_N, i.C_norm_N
+    return cast(tuple[Tensor, Tensor, Tensor], i[4:7])
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -100,59 +105,44 @@ class _KernelInner(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
         inputs = _laid_out(InnerInputs(*args))
-        forward = _until_scan(inputs)
-        results = scan_forward(forward.scan, keep=True)
+        between, new_conv_BVE = _until_scan(inputs)
+        results = scan_forward(_scan_inputs(inputs, between), keep=True)
         ctx.set_materialize_grads(False)
-        between = forward.scan.x_BTE, forward.scan.dt_BTE, forward.projected_MP, forward.normed_MP
         ctx.save_for_backward(*inputs[:14], *between, *results[2:])
         ctx.eps = inputs.eps
-        return results.y_BTE, forward.new_conv_BVE, results.final_BEN
+        return results.y_BTE, new_conv_BVE, results.final_BEN
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, dy_BTE: Tensor | None, dnew_conv_BVE: Tensor | None, dfinal_BEN: Tensor | None
+        ctx: Any, dy: Tensor | None, dnew_conv: Tensor | None, dfinal: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
-        i = InnerInputs(*saved[:14], ctx.eps)
-        x_BTE, dt_BTE, projected_MP, normed_MP, *kept = saved[14:]
-        (E, N), R = i.A_log_EN.shape, i.dt_proj_ER.shape[1]
-        x_ME = x_BTE.view(-1, E)
-        d = InnerInputs._make([*map(like, i[:11]), *_wanted(ctx, i), None, 0.0])
-
-        # Through the scan; its gradients of z, B and C go where those of x and dt will lie beside them.
-        dnormed_MP, dx_ME, ddt_ME = (
-            normed_MP.new_empty(*normed_MP.shape),
-            torch.empty_like(x_ME),
-            torch.empty_like(x_ME),
-        )
-        scan, dscan = (
-            _scan_inputs(i, x_BTE, dt_BTE, normed_MP),
-            _scan_inputs(d, dx_ME.view(x_BTE.shape), ddt_ME.view(x_BTE.shape), dnormed_MP),
-        )
-        dy_BTE = x_BTE.new_zeros(*x_BTE.shape) if dy_BTE is None else rows(dy_BTE)
-        dfinal_BEN = None if dfinal_BEN is None else dfinal_BEN.contiguous()
-        scan_backward(scan, ScanResults(x_BTE, x_BTE, *kept), dy_BTE, dfinal_BEN, ScanGradients(*dscan[:9]))
-
-        # Through dt_proj, the norms and x_proj.
-        torch.mm(ddt_ME.t(), normed_MP[:, :R], out=d.dt_proj_ER)
-        dnormed_MP[:, :R] = _product(ddt_ME, i.dt_proj_ER)
-        dprojected_MP, dnorms = dnormed_MP, (None, None, None)
-        if i.dt_norm_R is not None:
-            dprojected_MP, dnorms = norm_backward(projected_MP, _norms(i), i.eps, dnormed_MP)
-        torch.mm(dprojected_MP.t(), x_ME, out=d.x_proj_PE)
-        dx_ME.addmm_(dprojected_MP, i.x_proj_PE)
-
-        # Through the convolution.
-        conv = ConvInputs(i.xz_BTF[..., :E], i.conv_weight_EW, i.conv_bias_E, i.conv_state_BVE, i.reset_BT)
-        dconv = ConvGradients(d.xz_BTF[..., :E], d.conv_weight_EW, d.conv_bias_E, d.conv_state_BVE)
-        dnew_conv_BVE = None if dnew_conv_BVE is None else rows(dnew_conv_BVE)
-        conv_backward(conv, dx_ME.view(x_BTE.shape), dnew_conv_BVE, dconv)
+        i, between, kept = InnerInputs._make([*saved[:14], ctx.eps]), _Pass(*saved[14:18]), saved[18:]
+        conv_state = like(i.conv_state_BVE) if ctx.needs_input_grad[11] else None
+        ssm_state = like(i.ssm_state_BEN) if ctx.needs_input_grad[12] else None
+        d = InnerInputs._make([*map(like, i[:11]), conv_state, ssm_state, None, 0.0])
+        dy = torch.zeros_like(between.x_BTE) if dy is None else rows(dy)
+        dfinal = None if dfinal is None else dfinal.contiguous()
+        d_between = _Pass(*(torch.empty_like(tensor) for tensor in between))
+        gradients = ScanGradients._make(_scan_inputs(d, d_between)[:9])
+        scan_backward(_scan_inputs(i, between), ScanResults(dy, dy, *kept), dy, dfinal, gradients)
+        dnorms = _products_backward(i, between, d, d_between)
+        dconv = ConvGradients._make(_conv_inputs(d)[:4])
+        conv_backward(_conv_inputs(i), d_between.x_BTE, None if dnew_conv is None else rows(dnew_conv), dconv)
         return *d[:4], *dnorms, *d[7:13], None, None
 
 
-def _wanted(ctx: Any, i: InnerInputs) -> tuple[Tensor | None, Tensor | None]:
-    """Return memory for the gradients of the two states, where anyone asks for them."""
-    conv_state = like(i.conv_state_BVE) if ctx.needs_input_grad[11] else None
-    ssm_state = like(i.ssm_state_BEN) if ctx.needs_input_grad[12] else None
-    return conv_state, ssm_state
+def _products_backward(i: InnerInputs, between: _Pass, d: InnerInputs, d_between: _Pass) -> tuple[Tensor | None, ...]:
+    """Go back through dt_proj, norms and x_proj: add to the gradient of x, write those of the weights."""
+    E, R = i.dt_proj_ER.shape
+    x_ME, dx_ME, ddt_ME = between.x_BTE.view(-1, E), d_between.x_BTE.view(-1, E), d_between.dt_BTE.view(-1, E)
+    dnorms: tuple[Tensor | None, ...] = (None, None, None)
+    dprojected_MP = d_between.normed_MP
+    dprojected_MP.narrow(1, 0, R).copy_(_product(ddt_ME, i.dt_proj_ER))
+    torch.mm(ddt_ME.t(), between.normed_MP.narrow(1, 0, R), out=d.dt_proj_ER)
+    if i.dt_norm_R is not None:
+        dprojected_MP, dnorms = norm_backward(between.projected_MP, _norms(i), i.eps, dprojected_MP)
+    torch.mm(dprojected_MP.t(), x_ME, out=d.x_proj_PE)
+    dx_ME.addmm_(dprojected_MP, i.x_proj_PE)
+    return dnorms

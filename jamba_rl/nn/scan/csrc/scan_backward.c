@@ -36,7 +36,7 @@ INLINE void recompute_tile(vec *h, Steps *m, const uint8_t *reset, const vec *A2
             }
         } else {
             EACH_STATE {
-                vec decay = exp2_of(dt * A2[n]);
+                vec decay = exp2_of(dt, A2[n]);
                 m->decay[t][n] = decay;
                 h[n] = decay * h[n] + input * splat(B[n]);
             }

@@ -13,7 +13,7 @@ static void forward_tile(vec *h_, Steps *m, const uint8_t *reset, const vec *A2_
             EACH_STATE h[n] = splat(0.0f);
         }
         EACH_STATE {
-            h[n] = exp2_of(dt * A2[n]) * h[n] + input * splat(B[n]);
+            h[n] = exp2_of(dt, A2[n]) * h[n] + input * splat(B[n]);
             y += h[n] * splat(C[n]);
         }
         m->y[t] = y;

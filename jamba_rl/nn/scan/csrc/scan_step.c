@@ -25,7 +25,7 @@ static vec step_block(const Step *step, const Part *part, vec dt, vec input, con
         const vec *A2 = step->A2 + (part->channel + i) * row;
         for (int64_t n = 0; n < row; n++) {
             vec h = splat(input[i]) * B[n];
-            if (!forget) h += exp2_of(splat(dt[i]) * A2[n]) * load(s->initial + corner + n * LANES, LANES);
+            if (!forget) h += exp2_of(splat(dt[i]), A2[n]) * load(s->initial + corner + n * LANES, LANES);
             store(s->final + corner + n * LANES, h, LANES);
             products[i] += h * C[n];
         }

@@ -19,6 +19,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 typedef float vec4 __attribute__((vector_size(16)));
 
@@ -53,29 +54,29 @@ INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~m
 
 INLINE vec absolute(vec v) { return (vec)((ivec)v & 0x7fffffff); }
 
-/* 2^v, relative error below 2e-7; zero below 2^-125, NaN for NaN, meaningless above 2^127 (decays are
-   exp(dt A) with dt A <= 0).
-   v = n + f with n the nearest integer (adding 1.5 * 2^23 rounds, and leaves n in the last bits), a polynomial for
+/* 2^(a b), relative error below 2e-7; zero below 2^-125, NaN for NaN, meaningless above 2^127 (decays are exp(dt A)
+   with dt A <= 0).
+   a b = n + f with n the nearest integer (adding 1.5 * 2^23 rounds, and leaves n in the last bits), a polynomial for
    2^f, and n added to its exponent. The polynomial is exact at f = 0 because a decay near one is a long memory: what
    counts there is the relative error of 1 - 2^f (below 1e-6). */
-INLINE vec exp2_of(vec v) {
+INLINE vec exp2_of(vec a, vec b) {
     const float rounder = 12582912.0f;
-    vec rounded = v + splat(rounder);
-    vec f = v - (rounded - splat(rounder));
+    vec rounded = a * b + splat(rounder);
+    vec f = a * b - (rounded - splat(rounder)); /* the product twice: both times it is part of a multiply-add */
     vec p = splat(1.326472731307149e-3f);
     p = p * f + splat(9.671512991189957e-3f);
     p = p * f + splat(5.550733581185341e-2f);
     p = p * f + splat(2.4022242426872253e-1f);
     p = p * f + splat(6.931470036506653e-1f);
     p = p * f + splat(1.0f);
-    ivec power = (ivec)p + ((ivec)rounded << 23);
-    return (vec)(~(v < splat(-125.0f)) & power);
+    uvec power = (uvec)p + ((uvec)rounded << 23); /* unsigned: n far below -125 wraps around */
+    return (vec)(~(uvec)(rounded < splat(rounder - 125.0f)) & power);
 }
 
 #define LOG2E 1.44269504088896340736f
 #define LN2 0.69314718055994530942f
 
-INLINE vec exp_of(vec v) { return exp2_of(v * splat(LOG2E)); }
+INLINE vec exp_of(vec v) { return exp2_of(v, splat(LOG2E)); }
 
 /* 1 / (1 + exp(-v)). */
 INLINE vec sigmoid(vec v) {

@@ -1,0 +1,122 @@
+"""How fast agents train, against each other and against what exists, in one run on one thread."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from jamba_rl.lab.agent import load_agent
+from jamba_rl.lab.build import policy_kwargs
+from jamba_rl.rl import RecurrentPPO
+from jamba_rl.tasks import make_env
+
+# One protocol for everyone; no KL stop, so that everyone makes every update.
+N_ENVS, N_STEPS, BATCH_SIZE, N_EPOCHS = 16, 64, 256, 10
+ROLLOUT = N_ENVS * N_STEPS
+PPO_ARGUMENTS: dict[str, Any] = {
+    "n_steps": N_STEPS,
+    "batch_size": BATCH_SIZE,
+    "n_epochs": N_EPOCHS,
+    "seed": 0,
+    "device": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Training speed of one contender: env-steps per second, the median and the extremes of all rounds."""
+
+    name: str
+    parameters: int
+    median: float
+    slowest: float
+    fastest: float
+
+
+def training_speed(env: str, agents: list[str], rounds: int = 5, rollouts: int = 4) -> list[Speed]:
+    """Train all contenders in turn, round after round, so that a drift of the machine meets all alike.
+
+    Beside the agents stand SB3's memoryless PPO and, where installed, ``sb3_contrib.RecurrentPPO``
+    with LSTMs as wide as gives the parameters of the first agent.
+
+    :param agents: names out of ``agents/``
+    :param rounds: timed rounds after one warm-up
+    :param rollouts: rollouts per round and contender
+    """
+    torch.set_num_threads(1)
+    models = {name: _agent(name, _venv(env)) for name in agents}
+    models["SB3 PPO"] = PPO("MlpPolicy", _venv(env), **PPO_ARGUMENTS)
+    models |= _contrib(env, _parameters(models[agents[0]]))
+    speeds: dict[str, list[float]] = {name: [] for name in models}
+    for i in range(rounds + 1):
+        for name, model in models.items():
+            start = time.perf_counter()
+            model.learn(rollouts * ROLLOUT, reset_num_timesteps=False)
+            if i > 0:
+                speeds[name].append(rollouts * ROLLOUT / (time.perf_counter() - start))
+    return [
+        Speed(name, _parameters(models[name]), statistics.median(values), min(values), max(values))
+        for name, values in speeds.items()
+    ]
+
+
+def write(speeds: list[Speed], folder: Path) -> Path:
+    """Write ``speed.csv`` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "speed.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Speed)])
+        writer.writeheader()
+        writer.writerows(
+            {key: round(x, 1) if isinstance(x, float) else x for key, x in asdict(s).items()} for s in speeds
+        )
+    return path
+
+
+def _venv(env: str) -> VecEnv:
+    return VecNormalize(make_env(env, N_ENVS, seed=0))
+
+
+def _agent(name: str, venv: VecEnv) -> OnPolicyAlgorithm:
+    kwargs = policy_kwargs(load_agent(name))
+    return RecurrentPPO("JambaPolicy", venv, policy_kwargs=kwargs, **PPO_ARGUMENTS)
+
+
+def _contrib(env: str, parameters: int) -> dict[str, OnPolicyAlgorithm]:
+    """Make sb3-contrib's LSTM agents of about ``parameters``: its default of two LSTMs, and one shared."""
+    try:
+        from sb3_contrib import RecurrentPPO as ContribPPO
+    except ImportError:
+        return {}
+
+    def make(hidden: int, shared: bool) -> OnPolicyAlgorithm:
+        kwargs = {"lstm_hidden_size": hidden, "shared_lstm": shared, "enable_critic_lstm": not shared}
+        return ContribPPO("MlpLstmPolicy", _venv(env), policy_kwargs=kwargs, **PPO_ARGUMENTS)
+
+    found = {}
+    for name, shared in (("sb3-contrib RecurrentPPO", False), ("sb3-contrib, one shared LSTM", True)):
+        found[name] = _closest(lambda hidden, shared=shared: make(hidden, shared), parameters)  # type: ignore[misc]
+    return found
+
+
+def _closest(make: Callable[[int], OnPolicyAlgorithm], parameters: int) -> OnPolicyAlgorithm:
+    """Find the width whose model comes closest to ``parameters``, by bisection."""
+    low, high = 1, 1024
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if _parameters(make(middle)) < parameters else (low, middle)
+    return min((make(max(low - 1, 1)), make(low)), key=lambda model: abs(_parameters(model) - parameters))
+
+
+def _parameters(model: OnPolicyAlgorithm) -> int:
+    return sum(parameter.numel() for parameter in model.policy.parameters())

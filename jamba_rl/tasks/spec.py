@@ -1,0 +1,80 @@
+"""What a task is: which env, what of it can be seen, and the protocol all agents share on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator, PositiveInt
+
+from jamba_rl.catalogue import Data
+
+# Which observation numbers are positions and which velocities, by env name without version:
+# the versions that gymnasium can still make agree, as long as no kwarg adds observations.
+PARTS: dict[str, dict[str, tuple[int, ...]]] = {
+    "HalfCheetah": {"positions": tuple(range(8)), "velocities": tuple(range(8, 17))},
+    "Pendulum": {"positions": (0, 1), "velocities": (2,)},
+}
+WORDS = ("positions", "velocities")
+
+
+def _hidden_part(value: Any) -> int | str:
+    if value in WORDS or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"{value!r} is neither an observation number nor one of {', '.join(WORDS)}")
+
+
+HiddenPart = Annotated[int | str, PlainValidator(_hidden_part)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Evaluation(Data):
+    """How training is watched: ``episodes`` deterministic episodes, ``every`` so many env steps."""
+
+    every: PositiveInt
+    episodes: PositiveInt
+
+
+class PPOProtocol(Data):
+    """What on-policy agents share: envs, steps per env and rollout, discount, GAE lambda."""
+
+    n_envs: PositiveInt
+    n_steps: PositiveInt
+    gamma: Fraction
+    gae_lambda: Fraction
+
+
+class Protocol(Data):
+    """What every agent shares on a task.
+
+    ``steps`` are env steps in total, over all parallel envs.
+    """
+
+    steps: PositiveInt
+    evaluation: Evaluation
+    ppo: PPOProtocol
+
+
+class Task(Data):
+    """A gymnasium env, what of it is hidden, and its protocol.
+
+    ``base`` is the gymnasium id, made with ``kwargs``. ``hide`` lists observation numbers, or the
+    words ``positions`` and ``velocities`` where the env is known (`PARTS`). ``sighted`` names the
+    same task with nothing hidden, whose protocol is used where this one's has no own values.
+    """
+
+    name: str
+    description: str = ""
+    base: str
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    hide: tuple[HiddenPart, ...] = ()
+    sighted: str | None = None
+    protocol: Protocol
+
+
+def env_name(env_id: str) -> str:
+    """Name of a gymnasium id, without module and version.
+
+    >>> env_name("HalfCheetah-v4"), env_name("my_package:my/Env-v0")
+    ('HalfCheetah', 'my/Env')
+    """
+    return env_id.rpartition(":")[2].rpartition("-v")[0]

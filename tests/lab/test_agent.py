@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from jamba_rl import catalogue
+from jamba_rl.catalogue import UserError
+from jamba_rl.lab.agent import PPOAgent, load_agent
+from jamba_rl.lab.build import policy_kwargs
+from jamba_rl.nn import JambaConfig
+
+PPO_AGENTS = [name for name in catalogue.names("agents") if name.startswith("ppo-")]
+
+
+@pytest.mark.parametrize("name", PPO_AGENTS)
+def test_compared_agents_differ_in_their_network_alone(name: str) -> None:
+    own = {"name", "description", "network"}
+    assert load_agent(name).model_dump(exclude=own) == load_agent("ppo-jamba").model_dump(exclude=own)
+
+
+@pytest.mark.parametrize("name", PPO_AGENTS)
+def test_an_agents_file_holds_its_network_alone(name: str) -> None:
+    assert set(catalogue.load(catalogue.find("agents", name))) == {"description", "algorithm", "network"}
+
+
+def test_compared_agents_do_differ() -> None:
+    networks = [load_agent(name).network for name in PPO_AGENTS]
+    assert len(set(networks)) == len(networks)
+
+
+def test_an_agent_without_memory_does_not_get_the_previous_action() -> None:
+    assert policy_kwargs(load_agent("ppo-mlp"))["previous_action"] is False
+    assert all(policy_kwargs(load_agent(name))["previous_action"] for name in PPO_AGENTS if name != "ppo-mlp")
+
+
+def test_settings_go_over_the_files_and_the_rest_stays() -> None:
+    plain, changed = load_agent("ppo-jamba"), load_agent("ppo-jamba", {"network": {"pattern": "MMA"}, "n_epochs": 3})
+    assert changed.network == dataclasses.replace(plain.network, pattern="MMA", num_layers=3)
+    assert changed.model_copy(update={"network": plain.network, "n_epochs": plain.n_epochs}) == plain
+
+
+@pytest.mark.parametrize("name", PPO_AGENTS)
+def test_a_resolved_agent_is_read_back_as_it_was(name: str) -> None:
+    agent = load_agent(name, {"network": {"num_layers": 3}})
+    assert catalogue.check(PPOAgent, agent.model_dump(mode="json"), "") == agent
+
+
+def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("algorithm: ppo\nnetwork: {pattern: G}\nlearning_rate: 1e-3\nnormalize: {rewards: false}\n")
+    agent, plain = load_agent(str(path)), load_agent("ppo-jamba")
+    assert (agent.name, agent.learning_rate, agent.network) == ("mine", 1e-3, JambaConfig(pattern="G"))
+    assert (agent.normalize.rewards, agent.normalize.observations) == (False, True)
+    assert agent.n_epochs == plain.n_epochs
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("network: {}\n", "unknown algorithm 'None'"),
+        ("algorithm: pppo\nnetwork: {}\n", "did you mean 'ppo'"),
+        ("algorithm: ppo\n", "key 'network' is missing"),
+        ("algorithm: ppo\nnetwork: {patern: M}\n", "did you mean 'network.pattern'"),
+        ("algorithm: ppo\nnetwork: {pattern: MX}\n", "letter 'X' is unknown"),
+        ("algorithm: ppo\nnetwork: {}\nbatch_sise: 4\n", "did you mean 'batch_size'"),
+        ("algorithm: ppo\nnetwork: {}\nbatch_size: four\n", 'batch_size: must be a valid integer, was "four"'),
+        ("algorithm: ppo\nnetwork: {}\nn_epochs: true\n", "n_epochs: must be a valid integer, was true"),
+        ("algorithm: ppo\nnetwork: {d_model: 1.5}\n", "network.d_model: must be a valid integer, was 1.5"),
+        ("algorithm: ppo\nnetwork: {}\npolicy: {activation: tan}\n", "policy.activation"),
+    ],
+)
+def test_a_mistake_in_an_agent_is_one_line_with_file_and_key(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_agent(str(path))
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert said in message
+    assert "\n" not in message

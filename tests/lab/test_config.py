@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from jamba_rl import catalogue
+from jamba_rl.catalogue import UserError
+from jamba_rl.lab.config import RunConfig, change, check_device, configure, split_settings
+from jamba_rl.tasks import load_task
+
+
+def test_what_is_not_given_comes_from_the_task() -> None:
+    config, protocol = configure("pendulum-p"), load_task("pendulum-p").protocol
+    assert config.task.protocol == protocol
+    given = {"steps": None, "evaluation": {"every": 7, "episodes": None}, "ppo": {"n_envs": 3}}
+    ours = configure("pendulum-p", protocol=given, settings=["gamma=0.5"]).task.protocol
+    assert (ours.steps, ours.evaluation.every, ours.evaluation.episodes) == (
+        protocol.steps,
+        7,
+        protocol.evaluation.episodes,
+    )
+    assert (ours.ppo.n_envs, ours.ppo.gamma, ours.ppo.n_steps) == (3, 0.5, protocol.ppo.n_steps)
+
+
+def test_a_resolved_config_is_read_back_as_it_was() -> None:
+    config = configure("halfcheetah-p", "ppo-lstm", seed=3, settings=["learning_rate=1e-5"])
+    assert catalogue.check(RunConfig, config.model_dump(mode="json"), "") == config
+
+
+def test_settings_are_yaml_values_at_dotted_keys() -> None:
+    agent, ppo = split_settings(["network.window=8", "network.pattern=MMA", "target_kl=null", "n_steps=4"])
+    assert agent == {"network": {"window": 8, "pattern": "MMA"}, "target_kl": None}
+    assert ppo == {"n_steps": 4}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("network.patern=M", "unknown key 'network.patern'; did you mean 'network.pattern'"),
+        ("lerning_rate=1", "unknown key 'lerning_rate'; did you mean 'learning_rate'"),
+        ("gama=0.9", "unknown key 'gama'; did you mean 'gamma'"),
+        ("gamma=nine", "gamma: must be a valid number"),
+        ("n_steps=0", "n_steps: must be greater than 0"),
+        ("gamma.x=1", "gamma: must be a valid number"),
+        ("name=mine", "unknown key 'name'"),
+        ("batch_size=four", "batch_size: must be a valid integer"),
+        ("network.pattern=MX", "letter 'X' is unknown"),
+        ("batch_size", "KEY=VALUE"),
+        ("=4", "KEY=VALUE"),
+        ("batch_size=", "KEY=VALUE"),
+        ("batch_size=[", "no YAML value"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(setting: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        configure("pendulum-p", settings=[setting])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_change_changes_what_is_given_alone() -> None:
+    config = configure("pendulum-p")
+    assert change(config) == config
+    longer = change(config, steps=999_999)
+    assert longer.steps == 999_999
+    assert change(longer, steps=config.steps) == config
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta", "cpu:x"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="device"):
+        check_device(name)
+
+
+def test_the_processor_is_always_there() -> None:
+    check_device("cpu")
+    check_device("auto")

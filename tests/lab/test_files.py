@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jamba_rl.lab.files import Table, replacing
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as new:  # noqa: PT012
+        new.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with replacing(path) as new:
+        new.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_rows_are_appended_under_one_header_also_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    Table(path, ["step", "x"]).append({"step": 1, "x": 0.5})
+    Table(path, ["step", "x"]).append({"step": 2, "x": 1.5})
+    assert path.read_text() == "step,x\n1,0.5\n2,1.5\n"
+
+
+def test_new_columns_leave_old_rows_empty_there(tmp_path: Path) -> None:
+    table = Table(tmp_path / "a.csv")
+    table.append({"b": 1})
+    table.append({"c": 3, "a": 2})
+    table.append({"a": 4, "b": 5})
+    assert table.path.read_text() == "b,a,c\n1,,\n,2,3\n5,4,\n"
+    assert Table(table.path).columns == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_line_that_a_kill_cut_off_is_no_row(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "a.csv"
+    whole = "step,x\n1000,10\n2000,20\n"
+    path.write_text(whole[:-cut])
+    table = Table(path)
+    assert [row["step"] for row in table.rows()] == ["1000"]
+    table.keep(lambda row: True)
+    table.append({"step": 2000, "x": 20})
+    assert path.read_text() == whole
+
+
+def test_keep_drops_the_other_rows(tmp_path: Path) -> None:
+    table = Table(tmp_path / "a.csv", ["step"])
+    for step in (1, 2, 3):
+        table.append({"step": step})
+    table.keep(lambda row: float(row["step"]) <= 2)
+    assert table.path.read_text() == "step\n1\n2\n"
+    Table(tmp_path / "none.csv").keep(lambda row: True)
+    assert not (tmp_path / "none.csv").exists()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jamba_rl.catalogue import UserError
+from jamba_rl.lab.run import KEPT_CHECKPOINTS, Checkpoint, Run, fresh_folder
+
+
+def fill(checkpoint: Checkpoint) -> None:
+    checkpoint.model.write_text(f"model {checkpoint.step}")
+    checkpoint.normalizer.write_text(f"normalizer {checkpoint.step}")
+
+
+def test_default_folders_are_always_fresh(tmp_path: Path) -> None:
+    made = [fresh_folder("my/Env-v0", "ppo-jamba", seed, tmp_path) for seed in (0, 0, 1)]
+    assert [str(folder.relative_to(tmp_path)) for folder in made] == [
+        "my-Env-v0/ppo-jamba/0-1",
+        "my-Env-v0/ppo-jamba/0-2",
+        "my-Env-v0/ppo-jamba/1-1",
+    ]
+
+
+def test_create_takes_new_and_empty_folders_alone(tmp_path: Path) -> None:
+    empty, full, file = tmp_path / "empty", tmp_path / "full", tmp_path / "file"
+    empty.mkdir()
+    full.mkdir()
+    (full / "mine.txt").write_text("mine")
+    file.write_text("mine")
+    assert Run.create(empty, {"seed": 1}).read_config() == {"seed": 1}
+    assert Run.create(tmp_path / "a" / "b", {"seed": 2}).read_config() == {"seed": 2}
+    with pytest.raises(UserError, match="already holds a run"):
+        Run.create(empty, {})
+    for taken in (full, file):
+        with pytest.raises(UserError, match="no empty folder"):
+            Run.create(taken, {})
+    with pytest.raises(UserError, match="cannot make"):
+        Run.create(file / "below", {})
+    assert Run.open(empty).read_config() == {"seed": 1}
+
+
+def test_open_needs_a_run(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(UserError, match="no run at"):
+            Run.open(folder)
+
+
+def test_the_newest_checkpoints_are_kept_in_order_of_their_steps(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.newest() is None
+    for step in (0, 500, 1000, 1500, 20000):
+        run.add_checkpoint(step, fill)
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [1000, 1500, 20000]
+    assert len(run.checkpoints()) == KEPT_CHECKPOINTS
+    newest = run.newest()
+    assert newest is not None
+    assert newest.model.read_text() == "model 20000"
+
+
+def test_a_checkpoint_that_was_not_finished_is_none(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.add_checkpoint(1, fill)
+
+    def die(checkpoint: Checkpoint) -> None:
+        checkpoint.model.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.add_checkpoint(2, die)
+    assert [checkpoint.step for checkpoint in run.checkpoints()] == [1]
+    run.rewind(1)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+    run.add_checkpoint(2, fill)
+    assert run.checkpoints()[-1].model.read_text() == "model 2"
+
+
+def test_rewind_drops_rows_past_the_step_in_both_tables(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for step in (100, 200, 300):
+        run.evaluations.append({"step": step, "mean_reward": 1.0})
+        run.progress.append({"time/total_timesteps": step, "x": 1})
+    run.rewind(200)
+    assert [row["step"] for row in run.evaluations.rows()] == ["100", "200"]
+    assert [row["time/total_timesteps"] for row in run.progress.rows()] == ["100", "200"]
+
+
+def test_the_final_model_is_a_copy_and_stays_when_checkpoints_go(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.result() is None
+    checkpoint = run.add_checkpoint(7, fill)
+    run.finish(checkpoint, {"step": 7, "mean_reward": 1.5})
+    assert run.result() == {"step": 7, "mean_reward": 1.5}
+    for path in checkpoint.folder.iterdir():
+        path.unlink()
+    checkpoint.folder.rmdir()
+    newest = run.newest()
+    assert newest is not None
+    assert (newest.step, newest.model.read_text(), newest.normalizer.read_text()) == (7, "model 7", "normalizer 7")
+
+
+def test_every_start_is_noted(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.add_start({"command": "first"})
+    run.add_start({"command": "second"})
+    assert [path.name for path in tmp_path.iterdir()] == ["provenance.json"]
+    assert '"first"' in (tmp_path / "provenance.json").read_text()
+    assert '"second"' in (tmp_path / "provenance.json").read_text()

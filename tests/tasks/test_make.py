@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from stable_baselines3.common.env_checker import check_env
+
+from jamba_rl import catalogue
+from jamba_rl.catalogue import UserError
+from jamba_rl.tasks import load_task, make_env
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")
+
+
+def play(venv, steps: int) -> np.ndarray:
+    seen = [venv.reset()]
+    for _ in range(steps):
+        actions = np.stack([venv.action_space.sample() * 0 for _ in range(venv.num_envs)])
+        seen.append(venv.step(actions)[0])
+    venv.close()
+    return np.stack(seen)
+
+
+@pytest.mark.parametrize("name", catalogue.names("envs"))
+def test_every_task_steps_and_is_reproducible(name: str) -> None:
+    first, again, other = (play(make_env(name, n_envs=2, seed=seed), 30) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("name", catalogue.names("envs"))
+def test_every_task_passes_sb3s_check(name: str) -> None:
+    check_env(make_env(name).envs[0], warn=False)
+
+
+def test_env_i_is_seeded_with_seed_plus_i() -> None:
+    seen = make_env("Pendulum-v1", n_envs=3, seed=5).reset()
+    for i in range(3):
+        np.testing.assert_array_equal(seen[i], gymnasium.make("Pendulum-v1").reset(seed=5 + i)[0])
+
+
+def test_hidden_parts_are_gone_and_the_rest_is_the_same() -> None:
+    whole, part = play(make_env("pendulum", seed=1), 20), play(make_env("pendulum-p", seed=1), 20)
+    np.testing.assert_array_equal(part, whole[..., :2])
+
+
+def test_episodes_report_return_and_length() -> None:
+    venv = make_env("pendulum-p", n_envs=1, seed=0)
+    venv.reset()
+    total = 0.0
+    for _ in range(200):
+        _, rewards, dones, infos = venv.step(np.zeros((1, 1), np.float32))
+        total += rewards[0]
+    assert dones[0]
+    assert infos[0]["TimeLimit.truncated"]
+    assert infos[0]["terminal_observation"].shape == (2,)
+    assert infos[0]["episode"]["l"] == 200
+    assert infos[0]["episode"]["r"] == pytest.approx(total, rel=1e-5)
+
+
+def test_a_task_can_be_given_itself_or_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "heavy.yaml"
+    path.write_text("base: Pendulum-v1\nkwargs: {g: 20.0}\nhide: [0]\n")
+    venv = make_env(str(path))
+    assert venv.observation_space.shape == (2,)
+    assert venv.envs[0].unwrapped.g == 20.0
+    assert make_env(load_task(str(path))).observation_space.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("base: Pendulum-v1\nkwargs: {gravity: 20.0}\n", "gravity"),
+        ("base: Pendulm-v1\n", "Pendulm"),
+        ("base: HalfCheetah-v3\n", "gymnasium-robotics"),
+        ("base: Pendulum-v1\nhide: [5]\n", "5 is beyond"),
+        ("base: FrozenLake-v1\nhide: [0]\n", "only of a vector"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line_with_the_tasks_name(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        make_env(str(path))
+    message = str(caught.value)
+    assert "env 'mine'" in message
+    assert said in message
+    assert "\n" not in message
+
+
+def test_no_envs_are_refused() -> None:
+    with pytest.raises(UserError, match="at least 1"):
+        make_env("pendulum", n_envs=0)
