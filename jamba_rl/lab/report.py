@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 
-
 KEYS = ["env", "agent", "seed"]
 FINAL_SHARE = 0.1  # of a run's evaluations: the last tenth makes its final score
 

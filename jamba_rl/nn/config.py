@@ -35,6 +35,8 @@ class JambaConfig:
     :param d_hidden: units of L and G, states of S; default ``d_model``
     :param ffn_mult: hidden width of the feed-forward in units of ``d_model``
     :param norm_eps: epsilon of every RMSNorm
+    :param branch_scale: factor on the output projection of every branch at the start; a small one
+        lets a stack begin near the identity, and an agent with memory as one without
     :raises ValueError: says what was given and what is allowed
 
     >>> JambaConfig(pattern="MMMA", num_layers=8).pattern
@@ -61,6 +63,7 @@ class JambaConfig:
     d_hidden: int | None = None
     ffn_mult: float = 2.0
     norm_eps: float = 1e-6
+    branch_scale: float = 0.1
     d_inner: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +74,18 @@ class JambaConfig:
         derive(self, "num_layers", depth)
         derive(self, "pattern", _repeat(pattern, depth))
         derive(self, "ffn_pattern", _repeat(_letters("ffn_pattern", self.ffn_pattern, FEEDFORWARDS), depth))
-        for name in ("d_model", "d_state", "d_conv", "expand", "num_heads", "window", "ffn_mult", "norm_eps", "dt_min"):
+        for name in (
+            "d_model",
+            "d_state",
+            "d_conv",
+            "expand",
+            "num_heads",
+            "window",
+            "ffn_mult",
+            "norm_eps",
+            "dt_min",
+            "branch_scale",
+        ):
             _positive(name, getattr(self, name))
         if self.dt_rank is None:
             derive(self, "dt_rank", math.ceil(self.d_model / 16))

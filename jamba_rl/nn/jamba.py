@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from jamba_rl.nn.attention import Attention
@@ -63,7 +64,6 @@ class Jamba(nn.Module):
 
     Its state is one flat tuple: the states of the blocks, one after the other.
 
-    >>> import torch
     >>> backbone = Jamba(JambaConfig(d_model=16, pattern="MA", window=8))
     >>> x, reset = torch.randn(2, 5, 16), torch.zeros(2, 5, dtype=torch.bool)
     >>> whole = backbone(x, reset=reset)
@@ -80,6 +80,10 @@ class Jamba(nn.Module):
         pairs = zip(config.pattern, config.ffn_pattern, strict=True)
         self.blocks = nn.ModuleList(Block(mixer, ffn, config) for mixer, ffn in pairs)
         self.norm = nn.RMSNorm(config.d_model, config.norm_eps)
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if name.endswith("out_proj.weight"):
+                    parameter.mul_(config.branch_scale)
         self._sizes = [len(block.initial_state(0)) for block in self.blocks]  # type: ignore[operator]
 
     def forward(self, x: Tensor, state: State | None = None, reset: Tensor | None = None) -> JambaOutput:

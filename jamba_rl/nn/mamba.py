@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.mixer import Mixer, State
-from jamba_rl.nn.scan import causal_conv_silu, mamba_scan, mamba_scan_step
-
-
-ScanInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+from jamba_rl.nn.scan import InnerWeights, mamba_inner
 
 
 class Mamba(Mixer):
@@ -68,14 +64,11 @@ class Mamba(Mixer):
         self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
     def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        inputs, conv_state = self._before_scan(x, state[0], reset)
-        y, h = mamba_scan(*inputs, reset, state[1])
-        return self.out_proj(y), (conv_state, h)
+        y, *state_after = mamba_inner(self.in_proj(x), self._inner_weights(), *state, reset=reset)
+        return self.out_proj(y), tuple(state_after)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        inputs, conv_state = self._before_scan(x, state[0], reset)
-        y, h = mamba_scan_step(*inputs, state[1], reset)
-        return self.out_proj(y), (conv_state, h)
+        return self.forward(x, state, reset)  # everything inside takes one step as well as a sequence
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         config = self.config
@@ -84,12 +77,6 @@ class Mamba(Mixer):
             self.A_log.new_zeros(batch, config.d_inner, config.d_state),
         )
 
-    def _before_scan(self, u: Tensor, conv_state: Tensor, reset: Tensor | None) -> tuple[ScanInputs, Tensor]:
-        """What the scan reads, of (B, T, D) or of one step (B, D), and the next state of the convolution."""
-        config = self.config
-        assert config.dt_rank is not None
-        x, z = self.in_proj(u).chunk(2, -1)
-        x, conv_state = causal_conv_silu(x, self.conv1d.weight[:, 0], self.conv1d.bias, conv_state, reset)
-        dt, B, C = self.x_proj(x).split([config.dt_rank, config.d_state, config.d_state], -1)
-        dt_raw = F.linear(dt, self.dt_proj.weight)  # bias and softplus are part of the scan
-        return (x, z, dt_raw, self.dt_proj.bias, self.A_log, B, C, self.D), conv_state
+    def _inner_weights(self) -> InnerWeights:
+        conv, dt = self.conv1d, self.dt_proj
+        return InnerWeights(conv.weight[:, 0], conv.bias, self.x_proj.weight, dt.weight, dt.bias, self.A_log, self.D)

@@ -14,7 +14,8 @@ class Mixer(nn.Module, ABC):
     """Mixes features over time, from a state to a state.
 
     ``reset[b, t]`` marks the *first* step of a new episode: what came before is forgotten there.
-    Gradient flows into the incoming state. ``step`` repeated over time equals ``forward``.
+    Gradient flows into the incoming state. ``step`` repeated over time equals ``forward``. What a
+    mixer returns comes from a linear layer named ``out_proj``.
     """
 
     @abstractmethod

@@ -15,6 +15,8 @@ from jamba_rl.nn.scan import selective_scan
 class LinearSSM(Mixer):
     """h_t = a h_{t-1} + (1 - a) B u_t;  y_t = C h_t + D u_t, with fixed a in (0, 1) per state.
 
+    B is ``in_proj``, C ``out_proj``, D a gain per channel.
+
     A bank of S = d_hidden leaky integrators between two dense maps B and C: S5 (Smith et al. 2023,
     arXiv 2208.04933) with real eigenvalues. Nothing depends on the input but the input itself: what
     Mamba adds is exactly the selection that is missing here. The factor 1 - a keeps the state at
@@ -28,14 +30,14 @@ class LinearSSM(Mixer):
         super().__init__()
         d, states = config.d_model, config.d_hidden
         assert states is not None
-        self.B = nn.Linear(d, states, bias=False)
-        self.C = nn.Linear(states, d, bias=False)
-        self.D = nn.Parameter(torch.ones(d))
+        self.in_proj = nn.Linear(d, states, bias=False)
+        self.out_proj = nn.Linear(states, d, bias=False)
+        self.D = nn.Parameter(torch.zeros(d))  # the residual stream carries the input already
         low, high = math.log(config.dt_min), math.log(config.dt_max * 10)
         self.log_dt = nn.Parameter(torch.empty(states).uniform_(low, high))
 
     def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        u_BTS = self.B(x)
+        u_BTS = self.in_proj(x)
         dt_S, gain_S = self._rates()
         # selective_scan multiplies the input by dt; divide it out again
         one_BT1 = u_BTS.new_ones(1, 1, 1).expand(*u_BTS.shape[:2], 1)
@@ -43,14 +45,14 @@ class LinearSSM(Mixer):
             u_BTS * (gain_S / dt_S), dt_S.expand_as(u_BTS), -torch.ones_like(dt_S)[:, None], one_BT1, one_BT1,
             reset=reset, initial_state=state[0][..., None],
         )  # fmt: skip
-        return self.C(h_BTS) + self.D * x, (h_BS1[..., 0],)
+        return self.out_proj(h_BTS) + self.D * x, (h_BS1[..., 0],)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        u_BS = self.B(x)
+        u_BS = self.in_proj(x)
         _dt_S, gain_S = self._rates()
         h_BS = state[0] if reset is None else state[0].masked_fill(reset[:, None], 0.0)
         h_BS = torch.lerp(h_BS, u_BS, gain_S)
-        return self.C(h_BS) + self.D * x, (h_BS,)
+        return self.out_proj(h_BS) + self.D * x, (h_BS,)
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         return (self.log_dt.new_zeros(batch, len(self.log_dt)),)

@@ -4,13 +4,16 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from gymnasium import spaces
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import PPOAgent, load_agent
 from jamba_rl.lab.build import policy_kwargs
 from jamba_rl.nn import JambaConfig
+from jamba_rl.rl import JambaPolicy
 
+BOX = spaces.Box(-1.0, 1.0, (6,))
 PPO_AGENTS = [name for name in catalogue.names("agents") if name.startswith("ppo-")]
 
 
@@ -30,9 +33,18 @@ def test_compared_agents_do_differ() -> None:
     assert len(set(networks)) == len(networks)
 
 
-def test_an_agent_without_memory_does_not_get_the_previous_action() -> None:
-    assert policy_kwargs(load_agent("ppo-mlp"))["previous_action"] is False
-    assert all(policy_kwargs(load_agent(name))["previous_action"] for name in PPO_AGENTS if name != "ppo-mlp")
+def test_compared_agents_have_equal_parameters_within_a_tenth() -> None:
+    sizes = {
+        name: sum(parameter.numel() for parameter in JambaPolicy(BOX, BOX, lambda _: 1e-3, **kwargs).parameters())
+        for name, kwargs in ((name, policy_kwargs(load_agent(name))) for name in PPO_AGENTS)
+    }
+    assert max(sizes.values()) <= 1.1 * min(sizes.values()), sizes
+
+
+def test_exploration_starts_as_the_agent_says() -> None:
+    agent = load_agent("ppo-jamba", {"policy": {"log_std_init": -1.5}})
+    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(agent))
+    assert policy.log_std.tolist() == [-1.5] * 6
 
 
 def test_settings_go_over_the_files_and_the_rest_stays() -> None:

@@ -15,7 +15,7 @@ def backbone(pattern: str, seed: int = 0, **overrides) -> Jamba:
     """A double-precision stack with every vector parameter shaken, so that no bias stays at zero."""
     torch.manual_seed(seed)
     config = {"d_model": 16, "pattern": pattern, "ffn_pattern": "D-", "window": 5, "d_state": 4, "num_heads": 2}
-    model = Jamba(JambaConfig(**config | overrides)).double()
+    model = Jamba(JambaConfig(**config | overrides, branch_scale=1.0)).double()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lag_bias" in name or name.endswith(".D"):
@@ -209,3 +209,16 @@ def test_mamba_loads_weights_under_the_names_of_mamba_ssm():
         "A_log", "D", "in_proj.weight", "conv1d.weight", "conv1d.bias", "x_proj.weight",
         "dt_proj.weight", "dt_proj.bias", "out_proj.weight",
     }  # fmt: skip
+
+
+def test_a_stack_begins_near_the_identity():
+    torch.manual_seed(0)
+    for pattern in PATTERNS:
+        configs = [
+            JambaConfig(d_model=16, pattern=pattern, ffn_pattern="D", num_heads=2, branch_scale=s) for s in (1e-6, 1.0)
+        ]
+        near, far = (Jamba(config) for config in configs)
+        x = torch.randn(2, 6, 16)
+        alone = torch.nn.functional.rms_norm(x, (16,))
+        torch.testing.assert_close(near(x).hidden, alone, rtol=1e-3, atol=1e-3)
+        assert (far(x).hidden - alone).abs().max() > 0.01

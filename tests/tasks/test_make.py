@@ -93,3 +93,39 @@ def test_what_cannot_be_made_is_one_line_with_the_tasks_name(tmp_path: Path, tex
 def test_no_envs_are_refused() -> None:
     with pytest.raises(UserError, match="at least 1"):
         make_env("pendulum", n_envs=0)
+
+
+def test_actions_are_scaled_to_one_and_reach_the_env_in_its_own_units() -> None:
+    ours, plain = make_env("Pendulum-v1", seed=3), gymnasium.make("Pendulum-v1")
+    assert ours.action_space == gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    ours.reset()
+    plain.reset(seed=3)
+    for action in (0.5, -1.0, 1.0):
+        seen = ours.step(np.array([[action]], np.float32))[0][0]
+        np.testing.assert_allclose(seen, plain.step(np.array([2 * action], np.float32))[0], rtol=1e-6)
+
+
+def test_discrete_actions_stay_as_they_are() -> None:
+    assert make_env("CartPole-v1").action_space == gymnasium.spaces.Discrete(2)
+
+
+def test_staggered_copies_end_their_first_episode_at_different_times_and_the_next_at_the_limit() -> None:
+    venv = make_env("pendulum", n_envs=4, seed=0, staggered=True)
+    venv.reset()
+    ends: list[list[int]] = [[] for _ in range(4)]
+    infos = []
+    for step in range(1, 401):
+        _, _, dones, infos = venv.step(np.zeros((4, 1), np.float32))
+        for i in np.flatnonzero(dones):
+            ends[i].append(step)
+            assert infos[i]["TimeLimit.truncated"]
+            assert ("episode" in infos[i]) == (len(ends[i]) > 1 or i == 3)  # a cut episode is not reported
+    assert ends == [[50, 250], [100, 300], [150, 350], [200, 400]]
+
+
+def test_without_staggering_every_episode_is_whole() -> None:
+    venv = make_env("pendulum", n_envs=2)
+    venv.reset()
+    dones = [venv.step(np.zeros((2, 1), np.float32))[2] for _ in range(200)]
+    assert not np.any(dones[:-1])
+    assert np.all(dones[-1])

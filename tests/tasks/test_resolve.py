@@ -34,7 +34,7 @@ def test_values_come_from_the_task_then_its_twin_then_the_default(tmp_path: Path
     )
     own, twin = load_task(name).protocol, load_task("pendulum").protocol
     assert (own.evaluation.episodes, own.ppo.n_steps) == (3, 8)
-    assert (own.steps, own.evaluation.every, own.ppo.gamma) == (twin.steps, twin.evaluation.every, 0.9)
+    assert (own.steps, own.evaluation.every, own.ppo.gamma) == (twin.steps, twin.evaluation.every, twin.ppo.gamma)
     assert own.ppo.gae_lambda == default["ppo"]["gae_lambda"]
     assert default["ppo"]["gamma"] != 0.9  # so the twin was asked
 

@@ -121,6 +121,13 @@ INLINE Inputs read_inputs(const Scan *s, const Part *part, int64_t t) {
     return in;
 }
 
+/* The inputs of the next block, while this one is computed. */
+INLINE void prefetch_inputs(const Scan *s, const Part *part) {
+    prefetch(&s->x, part, LANES);
+    prefetch(&s->dt, part, LANES);
+    prefetch(&s->z, part, LANES);
+}
+
 /* Skip connection and gate. */
 INLINE void write_output(const Scan *s, const Part *part, int64_t t, vec x, vec y) {
     if (s->D) y += load(s->D + part->channel, part->count) * x;

@@ -93,6 +93,11 @@ INLINE void backward_block(const Job *job, const Memory *m, int64_t b, int64_t c
     vec *carry = m->carry + block * job->padded, *sums = m->sums + block * (job->padded + 2);
     if (chunk == job->chunks - 1)
         to_lanes(carry, s->dfinal ? s->dfinal + corner : 0, part.count, s->states, job->padded);
+    prefetch_inputs(s, &part);
+    prefetch(&s->ungated, &part, LANES);
+    prefetch(&s->dy, &part, LANES);
+    prefetch_results(&s->dx, &part);
+    prefetch_results(&s->ddt, &part);
     read_steps(m->steps, s, &part);
     const vec *A2 = job->A2 + block * job->padded, *h = checkpoint(job, b, chunk, block);
     for (int64_t n = 0; n < job->padded; n += TILE)

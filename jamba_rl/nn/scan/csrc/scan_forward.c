@@ -29,6 +29,9 @@ static void forward_block(const Job *job, const Memory *m, int64_t b, int64_t ch
     if (chunk == 0)
         to_lanes(h, s->initial && !m->reset[0] ? s->initial + corner : 0, part.count, s->states, job->padded);
     if (s->checkpoints) memcpy(checkpoint(job, b, chunk, block), h, (size_t)job->padded * sizeof(vec));
+    prefetch_inputs(s, &part);
+    prefetch_results(&s->y, &part);
+    prefetch_results(&s->ungated, &part);
     Steps *steps = m->steps;
     for (int64_t t = 0; t < part.steps; t++) {
         Inputs in = read_inputs(s, &part, t);

@@ -30,6 +30,18 @@ INLINE float *at(const Seq *seq, const Part *part, int64_t t) {
     return seq->data + part->b * seq->per_batch + (part->first + t) * seq->per_step + part->channel;
 }
 
+/* Asks for the part's rows ahead of time, `further` channels on: rows of one block lie too far apart for the CPU to
+   guess. Asking for what is not there does no harm. */
+INLINE void prefetch(const Seq *seq, const Part *part, int64_t further) {
+    if (!seq->data) return;
+    for (int64_t t = 0; t < part->steps; t++) __builtin_prefetch(at(seq, part, t) + further);
+}
+
+INLINE void prefetch_results(const Seq *seq, const Part *part) {
+    if (!seq->data) return;
+    for (int64_t t = 0; t < part->steps; t++) __builtin_prefetch(at(seq, part, t), 1);
+}
+
 /* The part's steps of a [batch, time, states] tensor, each filled up with zeros to `padded`. */
 INLINE void read_rows(float *to, const Seq *from, const Part *part, int64_t states, int64_t padded) {
     for (int64_t t = 0; t < part->steps; t++) {
