@@ -64,8 +64,9 @@ class Mamba(Mixer):
         self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
     def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        y, *state_after = mamba_inner(self.in_proj(x), self._inner_weights(), *state, reset=reset)
-        return self.out_proj(y), tuple(state_after)
+        conv_state, h = state
+        y, conv_state, h = mamba_inner(self.in_proj(x), self._inner_weights(), conv_state, h, reset)
+        return self.out_proj(y), (conv_state, h)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         return self.forward(x, state, reset)  # everything inside takes one step as well as a sequence
