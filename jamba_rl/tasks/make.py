@@ -7,11 +7,12 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import RescaleAction
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.catalogue import UserError
 from jamba_rl.tasks.resolve import load_task
 from jamba_rl.tasks.spec import Task
+from jamba_rl.tasks.vec_env import InProcessVecEnv
 from jamba_rl.tasks.wrappers import FirstEpisodeCut, Select, kept_numbers
 
 SB3_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -38,7 +39,7 @@ def make_env(task: str | Task, n_envs: int = 1, seed: int = 0, staggered: bool =
         raise UserError(f"n_envs must be at least 1, was {n_envs}")
     spec = load_task(task) if isinstance(task, str) else task
     shares = [(i + 1) / n_envs if staggered else 1.0 for i in range(n_envs)]
-    venv = DummyVecEnv([lambda share=share: _make_one(spec, share) for share in shares])  # type: ignore[misc]
+    venv = InProcessVecEnv([lambda share=share: _make_one(spec, share) for share in shares])  # type: ignore[misc]
     venv.seed(seed)
     for i, env in enumerate(venv.envs):
         env.action_space.seed(seed + i)
@@ -57,12 +58,19 @@ def _make_one(task: Task, first_share: float) -> gymnasium.Env:
             env = Select(env, kept_numbers(task.hide, task.base, env.observation_space))
         except UserError as error:
             raise UserError(f"env {task.name!r}: {error}") from error
-    if isinstance(env.action_space, spaces.Box) and env.action_space.is_bounded():
+    if _needs_scaling(env.action_space):
         env = RescaleAction(env, np.float32(-1.0), np.float32(1.0))
     env = Monitor(env)
     limit = env.spec.max_episode_steps if env.spec is not None else None
     # outside of the monitor, so that an episode cut short does not count as one
     return FirstEpisodeCut(env, max(1, round(first_share * limit))) if limit and first_share < 1.0 else env
+
+
+def _needs_scaling(space: spaces.Space) -> bool:
+    """Whether actions are continuous, bounded, and not in [-1, 1] already."""
+    if not (isinstance(space, spaces.Box) and space.is_bounded()):
+        return False
+    return not ((space.low == -1.0).all() and (space.high == 1.0).all())
 
 
 def _fits_sb3(space: spaces.Space) -> bool:
