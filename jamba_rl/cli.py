@@ -217,7 +217,9 @@ def speed(
         list[str] | None, typer.Argument(metavar="[AGENT]...", help="Whom to time. Default: all agents with a name.")
     ] = None,
     env: Annotated[str, typer.Option("--env", "-e", metavar="NAME", help="Where.")] = "halfcheetah",
-    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Timed rounds; the median counts.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Timed rounds of 16 rollouts each; the median counts.")
+    ] = 3,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write speed.csv there.")] = None,
 ) -> None:
     """Time the training of agents, in turn, in one process on one thread.

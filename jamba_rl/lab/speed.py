@@ -43,7 +43,7 @@ class Speed:
     fastest: float
 
 
-def training_speed(env: str, agents: list[str], rounds: int = 5, rollouts: int = 4) -> list[Speed]:
+def training_speed(env: str, agents: list[str], rounds: int = 3, rollouts: int = 16) -> list[Speed]:
     """Train all contenders in turn, round after round, so that a drift of the machine meets all alike.
 
     Beside the agents stand SB3's memoryless PPO and, where installed, ``sb3_contrib.RecurrentPPO``
@@ -51,7 +51,8 @@ def training_speed(env: str, agents: list[str], rounds: int = 5, rollouts: int =
 
     :param agents: names out of ``agents/``
     :param rounds: timed rounds after one warm-up
-    :param rollouts: rollouts per round and contender
+    :param rollouts: rollouts per round and contender; 16 of 64 steps are an episode of most robots,
+        whose end costs some contenders more than others
     """
     torch.set_num_threads(1)
     models = {name: _agent(name, _venv(env)) for name in agents}

@@ -14,6 +14,7 @@ from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.feedforward import SwiGLU
 from jamba_rl.nn.mamba import Mamba
 from jamba_rl.nn.mixer import Mixer, State
+from jamba_rl.nn.norm import RMSNorm
 from jamba_rl.nn.rnn import Recurrent
 from jamba_rl.nn.ssm import LinearSSM
 
@@ -40,9 +41,9 @@ class Block(nn.Module):
     def __init__(self, mixer: str, ffn: str, config: JambaConfig) -> None:
         super().__init__()
         self.mixer: Mixer | None = MIXER_CLASSES[mixer](config) if mixer != "N" else None
-        self.mixer_norm = nn.RMSNorm(config.d_model, config.norm_eps) if self.mixer is not None else None
+        self.mixer_norm = RMSNorm(config.d_model, config.norm_eps) if self.mixer is not None else None
         self.ffn = SwiGLU(config) if ffn == "D" else None
-        self.ffn_norm = nn.RMSNorm(config.d_model, config.norm_eps) if self.ffn is not None else None
+        self.ffn_norm = RMSNorm(config.d_model, config.norm_eps) if self.ffn is not None else None
 
     def forward(self, x: Tensor, state: State, reset: Tensor | None, one_step: bool) -> tuple[Tensor, State]:
         """Apply both branches to (B, T, D), or to (B, D) when ``one_step``."""
@@ -79,7 +80,7 @@ class Jamba(nn.Module):
         self.config = config
         pairs = zip(config.pattern, config.ffn_pattern, strict=True)
         self.blocks = nn.ModuleList(Block(mixer, ffn, config) for mixer, ffn in pairs)
-        self.norm = nn.RMSNorm(config.d_model, config.norm_eps)
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if name.endswith("out_proj.weight"):

@@ -47,6 +47,7 @@ def test_hyperparameters_of_agent_and_protocol_reach_the_algorithm() -> None:
         "max_grad_norm=0.9",
         "target_kl=0.05",
         "learning_rate=1e-3",
+        "learning_rate_schedule=constant",
     ]
     settings += ["gamma=0.8", "gae_lambda=0.7", "sequence_length=16", "policy.activation=relu", "network.window=5"]
     config = tiny_config(settings=settings, seed=5)

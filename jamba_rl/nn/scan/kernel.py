@@ -27,9 +27,14 @@ class Kernels:
     conv_backward: Kernel
     norm_forward: Kernel
     norm_backward: Kernel
+    attention_forward: Kernel
+    attention_backward: Kernel
+    attention_step: Kernel
     lanes: int
     chunk: int
     tile: int
+    rows: int
+    span: int
 
 
 @functools.cache
@@ -38,8 +43,10 @@ def kernels() -> Kernels:
     library = build.library()
     if library is None:
         raise RuntimeError("no compiled kernel: it needs a C compiler, and JAMBA_RL_KERNEL not 0")
-    sizes = (ctypes.c_int64 * 3)()
+    sizes, blocks = (ctypes.c_int64 * 3)(), (ctypes.c_int64 * 2)()
     library.jamba_sizes(sizes)
+    library.jamba_attention_sizes(blocks)
+    (lanes, chunk, tile), (rows, span) = sizes, blocks
     return Kernels(
         library.jamba_scan_forward,
         library.jamba_scan_backward,
@@ -47,7 +54,14 @@ def kernels() -> Kernels:
         library.jamba_conv_backward,
         library.jamba_norm_forward,
         library.jamba_norm_backward,
-        *sizes,
+        library.jamba_attention_forward,
+        library.jamba_attention_backward,
+        library.jamba_attention_step,
+        lanes,
+        chunk,
+        tile,
+        rows,
+        span,
     )
 
 

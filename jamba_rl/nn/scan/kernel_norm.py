@@ -1,6 +1,6 @@
-"""RMS norm of the three parts of x_proj's output on a CPU: calls of the kernels of ``csrc/norm.c``.
+"""RMS norm of the parts of rows on a CPU: calls of the kernels of ``csrc/norm.c``.
 
-Letters of the shape suffixes: M rows, P = R + 2 N columns, in parts of R, N and N.
+A row has one part, or the three of x_proj's output, each with its own weight.
 """
 
 import struct
@@ -10,27 +10,29 @@ from torch import Tensor
 from jamba_rl.nn.scan.kernel import call, kernels
 
 _NORM = struct.Struct("4qd10q")
+_PARTS = 3
 
-Weights = tuple[Tensor, Tensor, Tensor]
-
-
-def norm_forward(x_MP: Tensor, weights: Weights, eps: float) -> Tensor:
-    """Return each part of the rows divided by its root mean square, times its weight; all tensors contiguous."""
-    y_MP = x_MP.new_empty(*x_MP.shape)
-    call(kernels().norm_forward, _pack(x_MP, weights, eps, y_MP.data_ptr(), 0, 0, 0, 0, 0))
-    return y_MP
+Weights = tuple[Tensor, ...]
 
 
-def norm_backward(x_MP: Tensor, weights: Weights, eps: float, dy_MP: Tensor) -> tuple[Tensor, Weights]:
-    """Return the gradients of x and of the three weights; all tensors contiguous."""
-    dx_MP = x_MP.new_empty(*x_MP.shape)
-    first, second, third = (weight.new_empty(*weight.shape) for weight in weights)
-    gradients = (dx_MP.data_ptr(), first.data_ptr(), second.data_ptr(), third.data_ptr())
-    call(kernels().norm_backward, _pack(x_MP, weights, eps, 0, dy_MP.data_ptr(), *gradients))
-    return dx_MP, (first, second, third)
+def norm_forward(x: Tensor, weights: Weights, eps: float) -> Tensor:
+    """Return each part of the rows of x divided by its root mean square, times its weight; all tensors contiguous."""
+    y = x.new_empty(*x.shape)
+    call(kernels().norm_forward, _pack(x, weights, eps, y.data_ptr(), 0, 0, 0, 0, 0))
+    return y
 
 
-def _pack(x_MP: Tensor, weights: Weights, eps: float, *results: int) -> bytes:
-    sizes = [weight.shape[0] for weight in weights]
-    addresses = [weight.data_ptr() for weight in weights]
-    return _NORM.pack(x_MP.shape[0], *sizes, eps, x_MP.data_ptr(), *addresses, *results)
+def norm_backward(x: Tensor, weights: Weights, eps: float, dy: Tensor) -> tuple[Tensor, Weights]:
+    """Return the gradients of x and of the weights; all tensors contiguous."""
+    dx = x.new_empty(*x.shape)
+    dweights = tuple(weight.new_empty(*weight.shape) for weight in weights)
+    addresses = [dweight.data_ptr() for dweight in dweights] + [0] * (_PARTS - len(weights))
+    call(kernels().norm_backward, _pack(x, weights, eps, 0, dy.data_ptr(), dx.data_ptr(), *addresses))
+    return dx, dweights
+
+
+def _pack(x: Tensor, weights: Weights, eps: float, *results: int) -> bytes:
+    absent = [0] * (_PARTS - len(weights))
+    sizes = [weight.shape[0] for weight in weights] + absent
+    addresses = [weight.data_ptr() for weight in weights] + absent
+    return _NORM.pack(x.numel() // x.shape[-1], *sizes, eps, x.data_ptr(), *addresses, *results)

@@ -2,7 +2,8 @@
 
        y = weight x r,    r = 1 / sqrt(mean(x^2) + eps)
 
-   The rows are those of x_proj's output: dt, B and C (Jamba normalises each). */
+   The rows are those of x_proj's output: dt, B and C (Jamba normalises each); or they have one part, that of a block's
+   norm, and the other sizes are zero. */
 
 #include <math.h>
 #include <stdint.h>
@@ -31,7 +32,7 @@ int jamba_norm_forward(const Norm *n) {
     const float *x = n->x;
     float *y = n->y;
     for (int64_t row = 0; row < n->rows; row++)
-        for (int part = 0; part < PARTS; part++) {
+        for (int part = 0; part < PARTS && n->size[part]; part++) {
             float r = inverse_root(x, n->size[part], n->eps);
             for (int64_t i = 0; i < n->size[part]; i++) y[i] = n->weight[part][i] * (x[i] * r);
             x += n->size[part], y += n->size[part];
@@ -43,9 +44,10 @@ int jamba_norm_forward(const Norm *n) {
 int jamba_norm_backward(const Norm *n) {
     const float *x = n->x, *dy = n->dy;
     float *dx = n->dx;
-    for (int part = 0; part < PARTS; part++) memset(n->dweight[part], 0, (size_t)n->size[part] * sizeof(float));
+    for (int part = 0; part < PARTS && n->size[part]; part++)
+        memset(n->dweight[part], 0, (size_t)n->size[part] * sizeof(float));
     for (int64_t row = 0; row < n->rows; row++)
-        for (int part = 0; part < PARTS; part++) {
+        for (int part = 0; part < PARTS && n->size[part]; part++) {
             const float *weight = n->weight[part];
             float *dweight = n->dweight[part], r = inverse_root(x, n->size[part], n->eps), sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
