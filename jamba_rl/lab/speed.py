@@ -85,7 +85,7 @@ def write(speeds: list[Speed], folder: Path) -> Path:
 
 
 def _venv(env: str) -> VecEnv:
-    return VecNormalize(make_env(env, N_ENVS, seed=0))
+    return VecNormalize(make_env(env, N_ENVS, seed=0, staggered=True))  # as in training
 
 
 def _agent(name: str, venv: VecEnv) -> OnPolicyAlgorithm:
