@@ -21,15 +21,10 @@ class Normalize(Data):
 
 
 class Heads(Data):
-    """The layers between what is remembered and the action or value.
-
-    ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the
-    action range; continuous actions only.
-    """
+    """The layers between what is remembered and the action or value."""
 
     net_arch: tuple[PositiveInt, ...]
     activation: Literal["tanh", "relu", "silu"]
-    log_std_init: float
 
 
 class Agent(Data):

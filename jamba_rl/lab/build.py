@@ -13,6 +13,7 @@ from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import Normalize, PPOAgent
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.rl import RecurrentPPO
+from jamba_rl.tasks.spec import PPOProtocol
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -45,7 +46,7 @@ def make_model(config: RunConfig, venv: VecEnv) -> RecurrentPPO:
             max_grad_norm=agent.max_grad_norm,
             target_kl=agent.target_kl,
             sequence_length=agent.sequence_length,
-            policy_kwargs=policy_kwargs(agent),
+            policy_kwargs=policy_kwargs(agent, protocol),
             seed=config.seed,
             device=config.device,
         )
@@ -53,13 +54,13 @@ def make_model(config: RunConfig, venv: VecEnv) -> RecurrentPPO:
         raise UserError(f"agent {agent.name!r} on env {config.task.name!r}: {' '.join(str(error).split())}") from error
 
 
-def policy_kwargs(agent: PPOAgent) -> dict[str, Any]:
+def policy_kwargs(agent: PPOAgent, protocol: PPOProtocol) -> dict[str, Any]:
     """What the policy is made with."""
     return {
         "network": agent.network,
         "net_arch": list(agent.policy.net_arch),
         "activation_fn": ACTIVATIONS[agent.policy.activation],
-        "log_std_init": agent.policy.log_std_init,
+        "log_std_init": protocol.log_std_init,
     }
 
 

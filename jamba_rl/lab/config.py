@@ -47,7 +47,7 @@ def configure(
     :param env: a task's name, the path of its YAML, or a gymnasium id
     :param agent: an agent's name, or the path of its YAML
     :param protocol: values to put over the task's, nested as in its YAML; None means as it is
-    :param settings: ``KEY=VALUE`` pairs for the agent's keys and for n_steps, gamma, gae_lambda
+    :param settings: ``KEY=VALUE`` pairs for the agent's keys and for n_steps, gamma, gae_lambda, log_std_init
     :raises UserError: names what was given, and the nearest valid choice
     """
     check_device(device)

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from jamba_rl.lab.agent import load_agent
 from jamba_rl.lab.build import policy_kwargs
 from jamba_rl.rl import RecurrentPPO
-from jamba_rl.tasks import make_env
+from jamba_rl.tasks import load_task, make_env
 
 # One protocol for everyone; no KL stop, so that everyone makes every update.
 N_ENVS, N_STEPS, BATCH_SIZE, N_EPOCHS = 16, 64, 256, 10
@@ -55,7 +55,7 @@ def training_speed(env: str, agents: list[str], rounds: int = 3, rollouts: int =
         whose end costs some contenders more than others
     """
     torch.set_num_threads(1)
-    models = {name: _agent(name, _venv(env)) for name in agents}
+    models = {name: _agent(name, env) for name in agents}
     models["SB3 PPO"] = PPO("MlpPolicy", _venv(env), **PPO_ARGUMENTS)
     models |= _contrib(env, _parameters(models[agents[0]]))
     speeds: dict[str, list[float]] = {name: [] for name in models}
@@ -88,9 +88,9 @@ def _venv(env: str) -> VecEnv:
     return VecNormalize(make_env(env, N_ENVS, seed=0, staggered=True))  # as in training
 
 
-def _agent(name: str, venv: VecEnv) -> OnPolicyAlgorithm:
-    kwargs = policy_kwargs(load_agent(name))
-    return RecurrentPPO("JambaPolicy", venv, policy_kwargs=kwargs, **PPO_ARGUMENTS)
+def _agent(name: str, env: str) -> OnPolicyAlgorithm:
+    kwargs = policy_kwargs(load_agent(name), load_task(env).protocol.ppo)
+    return RecurrentPPO("JambaPolicy", _venv(env), policy_kwargs=kwargs, **PPO_ARGUMENTS)
 
 
 def _contrib(env: str, parameters: int) -> dict[str, OnPolicyAlgorithm]:

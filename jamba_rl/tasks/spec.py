@@ -35,12 +35,18 @@ class Evaluation(Data):
 
 
 class PPOProtocol(Data):
-    """What on-policy agents share: envs, steps per env and rollout, discount, GAE lambda."""
+    """What on-policy agents share: envs, steps per env and rollout, discount, GAE lambda, first exploration.
+
+    ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the
+    action range; continuous actions only. Like the discount it depends on what is controlled: noise
+    that a robot of six joints stumbles over is what swings a pendulum up.
+    """
 
     n_envs: PositiveInt
     n_steps: PositiveInt
     gamma: Fraction
     gae_lambda: Fraction
+    log_std_init: float
 
 
 class Protocol(Data):

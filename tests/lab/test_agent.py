@@ -12,7 +12,9 @@ from jamba_rl.lab.agent import PPOAgent, load_agent
 from jamba_rl.lab.build import policy_kwargs
 from jamba_rl.nn import JambaConfig
 from jamba_rl.rl import JambaPolicy
+from jamba_rl.tasks import load_task
 
+PROTOCOL = load_task("pendulum-p").protocol.ppo
 BOX = spaces.Box(-1.0, 1.0, (6,))
 PPO_AGENTS = [name for name in catalogue.names("agents") if name.startswith("ppo-")]
 
@@ -36,14 +38,14 @@ def test_compared_agents_do_differ() -> None:
 def test_compared_agents_have_equal_parameters_within_a_tenth() -> None:
     sizes = {
         name: sum(parameter.numel() for parameter in JambaPolicy(BOX, BOX, lambda _: 1e-3, **kwargs).parameters())
-        for name, kwargs in ((name, policy_kwargs(load_agent(name))) for name in PPO_AGENTS)
+        for name, kwargs in ((name, policy_kwargs(load_agent(name), PROTOCOL)) for name in PPO_AGENTS)
     }
     assert max(sizes.values()) <= 1.1 * min(sizes.values()), sizes
 
 
-def test_exploration_starts_as_the_agent_says() -> None:
-    agent = load_agent("ppo-jamba", {"policy": {"log_std_init": -1.5}})
-    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(agent))
+def test_exploration_starts_as_the_protocol_says() -> None:
+    protocol = PROTOCOL.model_copy(update={"log_std_init": -1.5})
+    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(load_agent("ppo-jamba"), protocol))
     assert policy.log_std.tolist() == [-1.5] * 6
 
 
