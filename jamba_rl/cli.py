@@ -71,7 +71,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change one value of the agent, or n_steps, gamma, gae_lambda or log_std_init. Can be given more than once.",
+        help="Change one value of the agent, or n_steps, gamma, gae_lambda or log_std_init. Repeatable.",
     ),
 ]
 EveryOption = Annotated[
