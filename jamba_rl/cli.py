@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _at_least(lowest: int) -> Callable[[typer.CallbackParam, int | None], int | None]:
+    """Check of an option that says what was given, which typer's own range does not."""
+
+    def check(option: typer.CallbackParam, value: int | None) -> int | None:
+        if value is not None and value < lowest:
+            raise UserError(f"{option.opts[0]} must be at least {lowest}, was {value}")
+        return value
+
+    return check
+
+
 AgentOption = Annotated[
     str | None,
     typer.Option(
@@ -50,12 +62,17 @@ EnvOption = Annotated[
 ]
 StepsOption = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Env steps in total, over all parallel envs. With --resume: the new total."),
+    typer.Option(
+        callback=_at_least(1),
+        metavar="N",
+        help="Env steps in total, over all parallel envs. With --resume: the new total.",
+    ),
 ]
 SeedOption = Annotated[
-    int | None, typer.Option(min=0, metavar="S", help="Seed of the run; env i gets seed + i. Default: 0.")
+    int | None,
+    typer.Option(callback=_at_least(0), metavar="S", help="Seed of the run; env i gets seed + i. Default: 0."),
 ]
-EnvsOption = Annotated[int | None, typer.Option("--n-envs", min=1, metavar="N", help="Parallel envs.")]
+EnvsOption = Annotated[int | None, typer.Option("--n-envs", callback=_at_least(1), metavar="N", help="Parallel envs.")]
 DeviceOption = Annotated[
     str | None,
     typer.Option(metavar="D", help="cpu, cuda, cuda:N or auto. Default: cpu, the fastest for networks of this size."),
@@ -75,10 +92,11 @@ SetOption = Annotated[
     ),
 ]
 EveryOption = Annotated[
-    int | None, typer.Option("--eval-every", min=1, metavar="N", help="Env steps between two evaluations.")
+    int | None,
+    typer.Option("--eval-every", callback=_at_least(1), metavar="N", help="Env steps between two evaluations."),
 ]
 EpisodesOption = Annotated[
-    int | None, typer.Option("--eval-episodes", min=1, metavar="N", help="Episodes per evaluation.")
+    int | None, typer.Option("--eval-episodes", callback=_at_least(1), metavar="N", help="Episodes per evaluation.")
 ]
 QuietOption = Annotated[bool, typer.Option("--no-progress", help="A plain line now and then instead of the live bar.")]
 ResumeOption = Annotated[
@@ -147,10 +165,14 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="Episodes to play.")] = 20,
+    episodes: Annotated[int, typer.Option(callback=_at_least(1), metavar="N", help="Episodes to play.")] = 20,
     seed: Annotated[
         int,
-        typer.Option(min=0, metavar="S", help="Which episodes; never the ones trained or evaluated on in training."),
+        typer.Option(
+            callback=_at_least(0),
+            metavar="S",
+            help="Which episodes; never the ones trained or evaluated on in training.",
+        ),
     ] = 0,
 ) -> None:
     """Play deterministic episodes with a trained agent.
@@ -218,7 +240,8 @@ def speed(
     ] = None,
     env: Annotated[str, typer.Option("--env", "-e", metavar="NAME", help="Where.")] = "halfcheetah",
     rounds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Timed rounds of 16 rollouts each; the median counts.")
+        int,
+        typer.Option(callback=_at_least(1), metavar="N", help="Timed rounds of 16 rollouts each; the median counts."),
     ] = 3,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write speed.csv there.")] = None,
 ) -> None:
