@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import abstractmethod
 from typing import TextIO
 
 from rich.console import Console
@@ -42,9 +43,9 @@ class ProgressReport(BaseCallback):
     def _on_training_end(self) -> None:
         self.report()
 
+    @abstractmethod
     def report(self) -> None:
         """Show the present state."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Leave the terminal as it was."""
