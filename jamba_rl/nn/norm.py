@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from jamba_rl.nn.scan.kernel import kernels_apply
-from jamba_rl.nn.scan.kernel_rms import kernel_rms_norm
+from jamba_rl.nn.kernels.library import kernels_apply
+from jamba_rl.nn.kernels.norm import kernel_rms_norm
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -11,7 +11,7 @@
 
 #define PARTS 3
 
-/* The order is that of the fields packed by kernel_norm.py; everything is 8 bytes wide. */
+/* The order is that of the fields packed by kernels/norm.py; everything is 8 bytes wide. */
 typedef struct {
     int64_t rows, size[PARTS];
     double eps;

@@ -13,7 +13,7 @@
 #define MAX_WIDTH 32
 #define ALL_LAGS _Pragma("GCC unroll 4") for (int64_t j = 1; j < width; j++)
 
-/* The order is that of the fields packed by kernel_conv.py. */
+/* The order is that of the fields packed by kernels/conv.py. */
 typedef struct {
     int64_t batch, time, channels, width, threads;
     Seq x;

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.scan import build
+from jamba_rl.nn.kernels import build
 
 Kernel = Callable[[bytes], int]
 

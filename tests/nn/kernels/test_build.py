@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jamba_rl.nn.scan import build, causal_conv_silu, kernel, selective_scan
+from jamba_rl.nn.kernels import build, library
+from jamba_rl.nn.scan import causal_conv_silu, selective_scan
 from tests.nn.scan.problems import needs_kernel, scan_problem, single
 
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
@@ -33,10 +34,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fresh(monkeypatch: pytest.MonkeyPatch):
     """Forget what this process has loaded, before and after."""
     monkeypatch.delenv("JAMBA_RL_KERNEL", raising=False)
-    for function in (build.library, kernel.kernels):
+    for function in (build.library, library.kernels):
         function.cache_clear()
     yield
-    for function in (build.library, kernel.kernels):
+    for function in (build.library, library.kernels):
         function.cache_clear()
 
 

@@ -30,7 +30,7 @@
 #define UNROLL(count) PRAGMA(GCC unroll count)
 #define EACH_STATE UNROLL(TILE) for (int n = 0; n < TILE; n++)
 
-/* The order is that of the fields packed by kernel_scan.py. */
+/* The order is that of the fields packed by kernels/scan.py. */
 typedef struct {
     int64_t batch, time, channels, states, threads, softplus, log_A;
     Seq x, dt, B, C, z; /* inputs */

@@ -1,18 +1,29 @@
-"""RMS norm of the parts of rows on a CPU: calls of the kernels of ``csrc/norm.c``.
+"""RMS norm on a CPU: calls of the kernels of ``csrc/norm.c``, and the function that autograd knows.
 
 A row has one part, or the three of x_proj's output, each with its own weight.
 """
 
 import struct
+from typing import Any
 
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from jamba_rl.nn.scan.kernel import call, kernels
+from jamba_rl.nn.kernels.library import call, kernels, needs_grad
 
 _NORM = struct.Struct("4qd10q")
 _PARTS = 3
 
 Weights = tuple[Tensor, ...]
+
+
+def kernel_rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Return ``weight * x / rms(x)`` for x of shape (..., D), float32 on the CPU."""
+    if needs_grad((x, weight)):
+        y: Tensor = _KernelRMSNorm.apply(x, weight, eps)
+        return y
+    return norm_forward(x.contiguous(), (weight.contiguous(),), eps)
 
 
 def norm_forward(x: Tensor, weights: Weights, eps: float) -> Tensor:
@@ -36,3 +47,19 @@ def _pack(x: Tensor, weights: Weights, eps: float, *results: int) -> bytes:
     sizes = [weight.shape[0] for weight in weights] + absent
     addresses = [weight.data_ptr() for weight in weights] + absent
     return _NORM.pack(x.numel() // x.shape[-1], *sizes, eps, x.data_ptr(), *addresses, *results)
+
+
+class _KernelRMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        x, weight = x.contiguous(), weight.contiguous()
+        ctx.save_for_backward(x, weight)
+        ctx.eps = eps
+        return norm_forward(x, (weight,), eps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        dx, (dweight,) = norm_backward(x, (weight,), ctx.eps, dy.contiguous())
+        return dx, dweight, None

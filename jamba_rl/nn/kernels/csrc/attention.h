@@ -36,7 +36,7 @@
 #define EACH_VECTOR UNROLL(VECTORS) for (int u = 0; u < VECTORS; u++)
 #define EACH_ROW UNROLL(ROWS) for (int i = 0; i < ROWS; i++)
 
-/* The order is that of the fields packed by kernel_attention.py. Steps of all sequences are rows [heads, size]. */
+/* The order is that of the fields packed by kernels/attention.py. Steps of all sequences are rows [heads, size]. */
 typedef struct {
     int64_t batch, time, heads, size, window, threads;
     double scale;

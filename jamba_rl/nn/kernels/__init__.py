@@ -1,0 +1,1 @@
+"""Compiled CPU kernels: the C sources, their build, and one module for each that calls them for autograd."""
