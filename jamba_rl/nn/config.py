@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import InitVar, dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
-MIXERS = {"M": "Mamba", "A": "attention", "S": "linear SSM", "L": "LSTM", "G": "GRU", "N": "none"}
-FEEDFORWARDS = {"D": "dense SwiGLU", "-": "none"}
-POSITIONS = ("relative", "none")
+from jamba_rl.nn.patterns import FEEDFORWARDS, MIXERS, letters, periodic, repeat
+
+CHOICES = {
+    "position": ("relative", "rope", "learned", "none"),
+    "ffn_act": ("swiglu", "gelu", "silu"),
+    "expert_act": ("swiglu", "gelu", "silu"),
+    "router_weights": ("renormalised", "softmax", "raw"),
+    "balance": ("switch", "pooled", "uniform", "bias", "none"),
+    "z_loss": ("squared", "linear", "none"),
+}
+COUNTS = (
+    "num_layers", "d_model", "d_state", "d_conv", "dt_rank", "num_heads", "num_kv_heads", "max_positions", "d_hidden",
+    "num_experts", "top_k",
+)  # fmt: skip
+ABOVE_ZERO = ("expand", "ffn_mult", "norm_eps", "dt_min", "dt_max", "branch_scale", "rope_base")
+NOT_BELOW_ZERO = ("dropout", "balance_coef", "z_coef", "router_jitter")
+FLAGS = ("conv_bias", "mamba_bias", "mamba_norms", "attention_bias", "ffn_bias", "gradient_checkpointing")
 
 
 @dataclass(frozen=True)
@@ -17,30 +33,82 @@ class JambaConfig:
 
     A backbone is a stack of blocks. Block i mixes over time with the mixer that ``pattern[i]``
     names, then over features with the feed-forward that ``ffn_pattern[i]`` names; both are
-    pre-norm residual branches.
+    pre-norm residual branches. A default of None depends on other fields and is filled in.
+
+    *The stack*
 
     :param d_model: width of the residual stream
-    :param pattern: one letter per block: M Mamba, A attention, S linear SSM, L LSTM, G GRU, N none
-    :param ffn_pattern: D (dense SwiGLU) or - (none), repeated to the length of ``pattern``
+    :param pattern: one letter per block: M Mamba, A attention, S linear SSM, L LSTM, G GRU, N none;
+        default MA, or what ``attn_period`` or ``mamba_ratio`` say
+    :param ffn_pattern: D (dense), E (mixture of experts) or - (none), repeated to the length of
+        ``pattern``; default -, or what ``moe_period`` says
     :param num_layers: number of blocks; ``pattern`` is repeated to it (default: its own length)
-    :param d_state: states per Mamba channel (N)
-    :param d_conv: taps of Mamba's causal convolution (W)
-    :param expand: Mamba's inner width is ``expand * d_model`` (E)
-    :param dt_rank: rank of Mamba's time-step projection (R); default ceil(d_model / 16)
-    :param dt_min: shortest initial time step of M and S; a channel first remembers about 1/dt steps
-    :param dt_max: longest initial time step of M and S
-    :param num_heads: attention heads; divides ``d_model``
-    :param window: steps that attention sees, the current one included
-    :param position: ``relative`` (a learned bias per head and lag) or ``none``
-    :param d_hidden: units of L and G, states of S; default ``d_model``
-    :param ffn_mult: hidden width of the feed-forward in units of ``d_model``
     :param norm_eps: epsilon of every RMSNorm
+    :param dropout: of the output of every branch, in training mode
     :param branch_scale: factor on the output projection of every branch at the start; a small one
         lets a stack begin near the identity, and an agent with memory as one without
+    :param init_std: standard deviation of all initial matrices; None for those of torch's layers
+    :param gradient_checkpointing: compute branches again in the backward pass instead of keeping
+        what they need: less memory, more time
+
+    *Mamba*
+
+    :param d_state: states per channel (N)
+    :param d_conv: taps of the causal convolution (W)
+    :param expand: the inner width is ``expand * d_model`` (E)
+    :param dt_rank: rank of the time-step projection (R); default ceil(d_model / 16)
+    :param dt_min: shortest initial time step of M and S; a channel first remembers about 1/dt steps
+    :param dt_max: longest initial time step of M and S
+    :param mamba_norms: RMSNorm on dt, B and C, as in AI21's Jamba
+    :param conv_bias: whether the convolution has a bias
+    :param mamba_bias: whether the outer projections have one
+
+    *Attention*
+
+    :param num_heads: divides ``d_model``
+    :param num_kv_heads: heads of keys and values, each shared by as many of queries; default ``num_heads``
+    :param window: steps that attention sees, the current one included; None for the whole episode,
+        which then is what the state holds
+    :param position: ``relative`` (a learned bias per head and lag within the window), ``rope``, ``learned``
+        (vectors added to the input of the stack), or ``none``; all count from the start of the episode
+    :param rope_base: longest wavelength of ``rope``, in steps per radian
+    :param max_positions: vectors of ``learned``; later steps share the last one
+    :param attention_bias: whether the projections have biases
+
+    *Other mixers and feed-forward*
+
+    :param d_hidden: units of L and G, states of S; default ``d_model``
+    :param ffn_mult: hidden width of feed-forward and experts in units of ``d_model``
+    :param ffn_act: ``swiglu``, ``gelu`` or ``silu``
+    :param ffn_bias: whether feed-forward and experts have biases
+
+    *Mixture of experts* (E)
+
+    :param num_experts: experts per layer
+    :param top_k: experts per token
+    :param expert_act: like ``ffn_act``
+    :param router_weights: ``renormalised`` (the chosen probabilities sum to 1), ``softmax`` (they
+        are left as they are) or ``raw`` (the chosen logits)
+    :param balance: what spreads tokens over experts, see ``jamba_rl.nn.router``
+    :param balance_coef: weight of the balance loss; the rate of ``bias``
+    :param z_loss: ``squared``, ``linear`` or ``none``: what keeps the router's logits small
+    :param z_coef: weight of that loss
+    :param router_jitter: standard deviation of noise on the router's logits, in training mode
+
+    *Patterns in other words*
+
+    :param attn_period: attention at every block i with i % attn_period == attn_offset, Mamba elsewhere
+    :param attn_offset: default attn_period - 1
+    :param mamba_ratio: r Mamba blocks, then one of attention; the same as attn_period r + 1
+    :param moe_period: experts at every block i with i % moe_period == moe_offset, dense elsewhere
+    :param moe_offset: default moe_period - 1
+
     :raises ValueError: says what was given and what is allowed
 
     >>> JambaConfig(pattern="MMMA", num_layers=8).pattern
     'MMMAMMMA'
+    >>> JambaConfig(attn_period=8, attn_offset=4, moe_period=2).ffn_pattern
+    'DEDEDEDE'
     >>> JambaConfig(pattern="MXA")
     Traceback (most recent call last):
         ...
@@ -48,79 +116,179 @@ class JambaConfig:
     """
 
     d_model: int = 64
-    pattern: str = "MA"
-    ffn_pattern: str = "-"
-    num_layers: int | None = None
+    pattern: str = None  # type: ignore[assignment]
+    ffn_pattern: str = None  # type: ignore[assignment]
+    num_layers: int = None  # type: ignore[assignment]
+    norm_eps: float = 1e-6
+    dropout: float = 0.0
+    branch_scale: float = 0.1
+    init_std: float | None = None
+    gradient_checkpointing: bool = False
+
     d_state: int = 16
     d_conv: int = 4
-    expand: int = 2
-    dt_rank: int | None = None
+    expand: float = 2
+    dt_rank: int = None  # type: ignore[assignment]
     dt_min: float = 1e-3
     dt_max: float = 0.1
-    num_heads: int = 4
-    window: int = 64
-    position: str = "relative"
-    d_hidden: int | None = None
-    ffn_mult: float = 2.0
-    norm_eps: float = 1e-6
-    branch_scale: float = 0.1
-    d_inner: int = field(init=False, repr=False)
+    mamba_norms: bool = False
+    conv_bias: bool = True
+    mamba_bias: bool = False
 
-    def __post_init__(self) -> None:
-        derive = object.__setattr__  # frozen for everyone else
-        pattern = _letters("pattern", self.pattern, MIXERS)
-        depth = self.num_layers if self.num_layers is not None else len(pattern)
-        _positive("num_layers", depth)
-        derive(self, "num_layers", depth)
-        derive(self, "pattern", _repeat(pattern, depth))
-        derive(self, "ffn_pattern", _repeat(_letters("ffn_pattern", self.ffn_pattern, FEEDFORWARDS), depth))
-        for name in (
-            "d_model",
-            "d_state",
-            "d_conv",
-            "expand",
-            "num_heads",
-            "window",
-            "ffn_mult",
-            "norm_eps",
-            "dt_min",
-            "branch_scale",
-        ):
-            _positive(name, getattr(self, name))
-        if self.dt_rank is None:
-            derive(self, "dt_rank", math.ceil(self.d_model / 16))
-        if self.d_hidden is None:
-            derive(self, "d_hidden", self.d_model)
-        _positive("dt_rank", self.dt_rank)
-        _positive("d_hidden", self.d_hidden)
-        derive(self, "d_inner", self.expand * self.d_model)
-        if self.dt_max < self.dt_min:
-            raise ValueError(f"dt_max {self.dt_max} is below dt_min {self.dt_min}")
-        if "A" in self.pattern and self.d_model % self.num_heads:
-            raise ValueError(f"num_heads {self.num_heads} does not divide d_model {self.d_model}")
-        if self.position not in POSITIONS:
-            near = get_close_matches(str(self.position), POSITIONS, 1, 0)
-            raise ValueError(f"position {self.position!r} is unknown; did you mean {near[0]!r}? Allowed: {POSITIONS}")
+    num_heads: int = 4
+    num_kv_heads: int = None  # type: ignore[assignment]
+    window: int | None = 64
+    position: str = "relative"
+    rope_base: float = 10000.0
+    max_positions: int = 2048
+    attention_bias: bool = False
+
+    d_hidden: int = None  # type: ignore[assignment]
+    ffn_mult: float = 2.0
+    ffn_act: str = "swiglu"
+    ffn_bias: bool = False
+
+    num_experts: int = 8
+    top_k: int = 2
+    expert_act: str = "swiglu"
+    router_weights: str = "renormalised"
+    balance: str = "switch"
+    balance_coef: float = 0.01
+    z_loss: str = "squared"
+    z_coef: float = 0.001
+    router_jitter: float = 0.0
+
+    attn_period: InitVar[int | None] = None
+    attn_offset: InitVar[int | None] = None
+    mamba_ratio: InitVar[int | None] = None
+    moe_period: InitVar[int | None] = None
+    moe_offset: InitVar[int | None] = None
+
+    d_inner: int = field(init=False, repr=False)
+    d_ffn: int = field(init=False, repr=False)
+
+    def __post_init__(
+        self,
+        attn_period: int | None,
+        attn_offset: int | None,
+        mamba_ratio: int | None,
+        moe_period: int | None,
+        moe_offset: int | None,
+    ) -> None:
+        mixers = _mixer_pattern(self.pattern, attn_period, attn_offset, mamba_ratio)
+        ffns = _ffn_pattern(self.ffn_pattern, moe_period, moe_offset)
+        self._fill(num_layers=len(mixers), num_kv_heads=self.num_heads, d_hidden=self.d_model)
+        self._check_values()
+        self._fill(dt_rank=math.ceil(self.d_model / 16), d_inner=round(self.expand * self.d_model))
+        self._fill(d_ffn=round(self.ffn_mult * self.d_model))
+        object.__setattr__(self, "pattern", repeat(mixers, self.num_layers))
+        object.__setattr__(self, "ffn_pattern", repeat(ffns, self.num_layers))
+        self._check_together()
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> JambaConfig:
+        """Return a named configuration, with some of its fields set otherwise.
+
+        :param name: ``rl`` and the published systems: ``dhc-rl``, ``dhc-vision``, ``nakshatra``, ``nexus``,
+            ``ai21-jamba``; see ``jamba_rl.nn.presets``
+        :raises ValueError: names the nearest preset or field
+
+        >>> JambaConfig.preset("ai21-jamba", num_layers=8).pattern
+        'MMMMAMMM'
+        """
+        from jamba_rl.nn.presets import PRESETS
+
+        if name not in PRESETS:
+            raise ValueError(_unknown("preset", name, PRESETS))
+        for key in overrides:
+            if key not in cls.__match_args__:
+                raise ValueError(_unknown("field of JambaConfig", key, cls.__match_args__))
+        fields = dict(PRESETS[name])
+        if {"attn_period", "mamba_ratio"} & overrides.keys():
+            fields.pop("pattern", None)
+        if "moe_period" in overrides:
+            fields.pop("ffn_pattern", None)
+        return cls(**fields | overrides)
 
     @property
     def has_memory(self) -> bool:
         """Whether any block mixes over time."""
         return set(self.pattern) != {"N"}
 
+    def _fill(self, **defaults: object) -> None:
+        for name, value in defaults.items():
+            if getattr(self, name, None) is None:
+                object.__setattr__(self, name, value)
 
-def _letters(name: str, value: str, allowed: dict[str, str]) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} {value!r}: needs one letter per block out of {', '.join(allowed)}")
-    for letter in value:
-        if letter not in allowed:
-            raise ValueError(f"{name} {value!r}: letter {letter!r} is unknown; allowed are {', '.join(allowed)}")
-    return value
+    def _check_values(self) -> None:
+        for name in COUNTS:
+            if getattr(self, name) is not None or name != "dt_rank":
+                _number(name, getattr(self, name), int, "a whole number above 0", above=0)
+        for name in ABOVE_ZERO:
+            _number(name, getattr(self, name), float, "above 0", above=0)
+        for name in NOT_BELOW_ZERO:
+            _number(name, getattr(self, name), float, "0 or above", above=-math.ulp(0.0))
+        for name in ("window", "init_std"):
+            if (value := getattr(self, name)) is not None:
+                _number(name, value, int if name == "window" else float, "above 0, or None", above=0)
+        for name in FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, was {getattr(self, name)!r}")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(_unknown(name, getattr(self, name), allowed))
+
+    def _check_together(self) -> None:
+        if self.dt_max < self.dt_min:
+            raise ValueError(f"dt_max {self.dt_max} is below dt_min {self.dt_min}")
+        if self.dropout >= 1:
+            raise ValueError(f"dropout must be below 1, was {self.dropout}")
+        if "A" in self.pattern:
+            self._check_attention()
+        if "E" in self.ffn_pattern and self.top_k > self.num_experts:
+            raise ValueError(f"top_k {self.top_k} is above num_experts {self.num_experts}")
+
+    def _check_attention(self) -> None:
+        if self.d_model % self.num_heads:
+            raise ValueError(f"num_heads {self.num_heads} does not divide d_model {self.d_model}")
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_kv_heads {self.num_kv_heads} does not divide num_heads {self.num_heads}")
+        if self.position == "relative" and self.window is None:
+            raise ValueError("position 'relative' learns a bias per lag of a window: set window, or another position")
+        if self.position == "rope" and self.d_model // self.num_heads % 2:
+            raise ValueError(f"position 'rope' needs heads of even width, not {self.d_model // self.num_heads}")
 
 
-def _repeat(pattern: str, length: int) -> str:
-    return (pattern * math.ceil(length / len(pattern)))[:length]
+def _mixer_pattern(pattern: str | None, period: int | None, offset: int | None, ratio: int | None) -> str:
+    if sum(given is not None for given in (pattern, period, ratio)) > 1:
+        raise ValueError(f"give one of pattern, attn_period and mamba_ratio, not {pattern!r}, {period!r} and {ratio!r}")
+    if period is None and offset is not None:
+        raise ValueError(f"attn_offset {offset!r} needs attn_period")
+    if ratio is not None:
+        _number("mamba_ratio", ratio, int, "a whole number, 0 or above", above=-1)
+        period = ratio + 1
+    if period is not None:
+        return periodic("attn", "M", "A", period, offset)
+    return letters("pattern", "MA" if pattern is None else pattern, MIXERS)
 
 
-def _positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"{name} must be above 0, was {value!r}")
+def _ffn_pattern(pattern: str | None, period: int | None, offset: int | None) -> str:
+    if pattern is not None and period is not None:
+        raise ValueError(f"give one of ffn_pattern and moe_period, not {pattern!r} and {period!r}")
+    if period is None and offset is not None:
+        raise ValueError(f"moe_offset {offset!r} needs moe_period")
+    if period is not None:
+        return periodic("moe", "D", "E", period, offset)
+    return letters("ffn_pattern", "-" if pattern is None else pattern, FEEDFORWARDS)
+
+
+def _number(name: str, value: object, kind: type, allowed: str, above: float) -> None:
+    kinds = int if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not above < value < math.inf:  # type: ignore[operator]
+        raise ValueError(f"{name} must be {allowed}, was {value!r}")
+
+
+def _unknown(what: str, given: object, allowed: Collection[str]) -> str:
+    near = get_close_matches(str(given), allowed, 1, 0)
+    listed = f" Allowed: {', '.join(allowed)}" if len(allowed) < 12 else ""
+    return f"{what} {given!r} is unknown; did you mean {near[0]!r}?{listed}"

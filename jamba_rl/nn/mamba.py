@@ -42,7 +42,6 @@ class Mamba(Mixer):
         super().__init__()
         self.config = config
         d, e, n, r = config.d_model, config.d_inner, config.d_state, config.dt_rank
-        assert r is not None
         self.in_proj = nn.Linear(d, 2 * e, bias=False)
         self.conv1d = nn.Conv1d(e, e, config.d_conv, groups=e)
         self.x_proj = nn.Linear(e, r + 2 * n, bias=False)
@@ -56,7 +55,6 @@ class Mamba(Mixer):
     def reset_parameters(self) -> None:
         """Initialise what defines the memory; see the table of the class."""
         config = self.config
-        assert config.dt_rank is not None
         self.A_log.copy_(torch.arange(1, config.d_state + 1).log().expand_as(self.A_log))
         self.D.fill_(1.0)
         self.dt_proj.weight.uniform_(-(config.dt_rank**-0.5), config.dt_rank**-0.5)

@@ -29,7 +29,6 @@ class LinearSSM(Mixer):
     def __init__(self, config: JambaConfig) -> None:
         super().__init__()
         d, states = config.d_model, config.d_hidden
-        assert states is not None
         self.in_proj = nn.Linear(d, states, bias=False)
         self.out_proj = nn.Linear(states, d, bias=False)
         self.D = nn.Parameter(torch.zeros(d))  # the residual stream carries the input already

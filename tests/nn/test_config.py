@@ -31,7 +31,7 @@ def test_a_configuration_is_frozen_and_comparable():
     [
         ({"pattern": "MXA"}, ["'MXA'", "'X'", "M, A, S, L, G, N"]),
         ({"pattern": ""}, ["one letter per block"]),
-        ({"ffn_pattern": "F"}, ["'F'", "D, -"]),
+        ({"ffn_pattern": "F"}, ["'F'", "D, E, -"]),
         ({"d_model": 0}, ["d_model", "above 0", "0"]),
         ({"d_state": True}, ["d_state", "True"]),
         ({"window": -1}, ["window", "-1"]),
