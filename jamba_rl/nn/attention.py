@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.nn.config import JambaConfig
-from jamba_rl.nn.mixer import Mixer, State
-from jamba_rl.nn.kernels.library import kernels_apply, needs_grad
 from jamba_rl.nn.kernels.attention import AttentionInputs, kernel_attention, kernel_attention_step
+from jamba_rl.nn.kernels.library import kernels_apply, needs_grad
+from jamba_rl.nn.mixer import Mixer, State
 
 MASKED = -1e9  # finite: a softmax over it stays free of NaN
 

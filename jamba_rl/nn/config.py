@@ -284,7 +284,7 @@ def _ffn_pattern(pattern: str | None, period: int | None, offset: int | None) ->
 
 def _number(name: str, value: object, kind: type, allowed: str, above: float) -> None:
     kinds = int if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not above < value < math.inf:  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, kinds) or not above < value < math.inf:
         raise ValueError(f"{name} must be {allowed}, was {value!r}")
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu, softplus
 
-from jamba_rl.nn.scan.check import check_choice
 from jamba_rl.nn.kernels.library import kernels, kernels_apply, needs_grad
 from jamba_rl.nn.kernels.scan import ScanInputs, kernel_scan
+from jamba_rl.nn.scan.check import check_choice
 from jamba_rl.nn.scan.linear import linear_scan
 from jamba_rl.nn.scan.reference import reference_scan, reference_step
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from jamba_rl.nn.kernels.scan import ScanInputs
 from jamba_rl.nn.scan.check import check_scan
 from jamba_rl.nn.scan.dispatch import run_scan
-from jamba_rl.nn.kernels.scan import ScanInputs
 
 
 def mamba_scan(

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jamba_rl.nn.scan import selective_scan, selective_scan_step
 from jamba_rl.nn.kernels.scan import _KernelScan
+from jamba_rl.nn.scan import selective_scan, selective_scan_step
 from tests.nn.scan.problems import NAMES, assert_close, needs_kernel, scan_problem, single, with_gradients
 
 kernel = pytest.param("cpu", marks=pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel)))
