@@ -158,7 +158,12 @@ MISTAKES = [
     (["evaluate"], "RUN"),
     (["evaluate", "holds-a-run", "--episodes", "0"], "--episodes"),
     (["report", "holds-a-run"], "no finished run under holds-a-run/runs"),
-    (["speed", "ppo-jmba"], "did you mean 'ppo-jamba'?"),
+    (["speed", "training", "ppo-jmba"], "did you mean 'ppo-jamba'?"),
+    (["speed", "training", "--rounds", "0"], "--rounds"),
+    (["speed", "core", "--only", "sacn"], "unknown measurement 'sacn'; did you mean 'scan'?"),
+    (["speed", "core", "--stream-steps", "5"], "--stream-steps must be at least 128"),
+    (["speed", "cor"], "core"),
+    (["speed", "ppo-jamba"], "No such command 'ppo-jamba'"),
     (["list", "agent"], "did you mean 'agents'?"),
     (["trian"], "train"),
 ]

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "rl": {"nn", "rl"},
     "tasks": {"catalogue", "tasks"},
     "lab": {"catalogue", "version", "nn", "models", "rl", "tasks", "lab"},
-    "cli": {"catalogue", "version", "lab"},
+    "cli": {"catalogue", "version", "lab", "cli"},
     "__main__": {"cli"},
     "": {"catalogue", "version", "nn", "models", "rl", "tasks", "lab"},
 }

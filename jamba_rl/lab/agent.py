@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_serializer
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_serializer, field_validator
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import Data
@@ -35,6 +35,13 @@ class Agent(Data):
     network: JambaConfig
     normalize: Normalize
     policy: Heads
+
+    @field_validator("network")
+    @classmethod
+    def _network_of_an_agent(cls, network: JambaConfig) -> JambaConfig:
+        if network.memory_grows:
+            raise ValueError("window must be a number for an agent: its memory must not grow while it acts")
+        return network
 
     @field_serializer("network")
     def _network_fields(self, network: JambaConfig) -> dict[str, Any]:

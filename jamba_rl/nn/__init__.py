@@ -3,6 +3,7 @@
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.jamba import Jamba, JambaOutput
 from jamba_rl.nn.mixer import State
+from jamba_rl.nn.optimizer import parameter_groups
 from jamba_rl.nn.scan import selective_scan
 
-__all__ = ["Jamba", "JambaConfig", "JambaOutput", "State", "selective_scan"]
+__all__ = ["Jamba", "JambaConfig", "JambaOutput", "State", "parameter_groups", "selective_scan"]

@@ -1,6 +1,7 @@
-"""Causal attention over a sliding window, with a cache of the window as its state.
+"""Causal attention within the episode, over a window or over all of it, with a cache of the past as its state.
 
-Letters of the shape suffixes: B batch, T time, H heads, K features of a head, W window, V = W - 1, S = V + T.
+Letters of the shape suffixes: B batch, T time, H heads, G heads of keys and values, K features of a head, W window,
+P steps remembered (W - 1, or without a window all of them), S = P + T.
 """
 
 from __future__ import annotations
@@ -10,52 +11,120 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.nn.config import JambaConfig
+from jamba_rl.nn.episodes import age_after, episode_starts, positions, same_episode
 from jamba_rl.nn.kernels.attention import AttentionInputs, kernel_attention, kernel_attention_step
 from jamba_rl.nn.kernels.library import kernels_apply, needs_grad
 from jamba_rl.nn.mixer import Mixer, State
+from jamba_rl.nn.positions import rotate
 
 MASKED = -1e9  # finite: a softmax over it stays free of NaN
 
 
 class Attention(Mixer):
-    """Multi-head attention of each step to the last ``window`` steps of its own episode.
+    """Multi-head attention of each step to the last ``window`` steps of its own episode, or to all of them.
 
-    Scores get a learned bias per head and lag (T5 without buckets), zero at the start, so that
-    "what came 32 steps ago" is one number to learn.
+    With ``position: relative`` scores get a learned bias per head and lag (T5 without buckets), zero at the
+    start, so that "what came 32 steps ago" is one number to learn. With ``rope`` queries and keys are turned by
+    their step of the episode. With fewer heads of keys and values, each serves a group of queries' heads (GQA,
+    Ainslie et al. 2023).
 
-    The state is (keys (B, V, H, D/H), values (B, V, H, D/H), age (B,)): the V = window - 1 steps
-    before the next one, newest last, and the number of steps since the episode began. Slots older
-    than ``age`` are never looked at, so a reset only sets ``age`` to zero.
+    The state is (keys (B, P, G, K), values (B, P, G, K), age (B,)): the P steps before the next one, newest last,
+    and the number of steps since the episode began. Slots older than ``age`` are never looked at, so a reset only
+    sets ``age`` to zero. P is window - 1, or without a window as long as the longest episode of the batch.
     """
 
     def __init__(self, config: JambaConfig) -> None:
         super().__init__()
         self.config = config
-        d, heads = config.d_model, config.num_heads
+        d, heads, shared = config.d_model, config.num_heads, config.num_kv_heads
         self.head_dim = d // heads
-        self.qkv_proj = nn.Linear(d, 3 * d, bias=False)
-        self.out_proj = nn.Linear(d, d, bias=False)
-        self.lag_bias = nn.Parameter(torch.zeros(heads, config.window)) if config.position == "relative" else None
+        self.qkv_proj = nn.Linear(d, (heads + 2 * shared) * self.head_dim, bias=config.attention_bias)
+        self.out_proj = nn.Linear(d, d, bias=config.attention_bias)
+        self.lag_bias: nn.Parameter | None = None
+        if config.position == "relative":
+            assert config.window is not None  # the configuration says so
+            self.lag_bias = nn.Parameter(torch.zeros(heads, config.window))
 
     def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         B, T, D = x.shape
         keys, values, age = state
-        qkv = self.qkv_proj(x).view(B, T, 3, self.config.num_heads, self.head_dim)
-        y_BTHK, age = windowed_attention(qkv, keys, values, age, reset, self.lag_bias)
-        caches = (_next_cache(keys, qkv[:, :, 1]), _next_cache(values, qkv[:, :, 2]))
-        return self.out_proj(y_BTHK.view(B, T, D)), (*caches, age)
+        heads_BTHK = self._heads(x, age, reset)
+        if self._packs:
+            qkv = heads_BTHK.view(B, T, 3, self.config.num_heads, self.head_dim)
+            y_BTHK, age = windowed_attention(qkv, keys, values, age, reset, self.lag_bias)
+            caches = (_next_cache(keys, qkv[:, :, 1]), _next_cache(values, qkv[:, :, 2]))
+            return self.out_proj(y_BTHK.view(B, T, D)), (*caches, age)
+        y_BTHK, state = self._grouped(heads_BTHK, state, reset)
+        return self.out_proj(y_BTHK.reshape(B, T, D)), state
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         B, D = x.shape
-        qkv = self.qkv_proj(x).view(B, 3, self.config.num_heads, self.head_dim)
         keys, values, age = state
-        y_BHK, *state_after = windowed_attention_step(qkv, keys, values, age, reset, self.lag_bias)
-        return self.out_proj(y_BHK.view(B, D)), tuple(state_after)
+        reset_B1 = None if reset is None else reset[:, None]
+        heads_B1HK = self._heads(x[:, None], age, reset_B1)
+        if self._packs:
+            qkv = heads_B1HK.view(B, 3, self.config.num_heads, self.head_dim)
+            y_BHK, *state_after = windowed_attention_step(qkv, keys, values, age, reset, self.lag_bias)
+            return self.out_proj(y_BHK.view(B, D)), tuple(state_after)
+        y_B1HK, state = self._grouped(heads_B1HK, state, reset_B1)
+        return self.out_proj(y_B1HK.reshape(B, D)), state
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
-        weight = self.out_proj.weight
-        cache = weight.new_zeros(batch, self.config.window - 1, self.config.num_heads, self.head_dim)
+        config, weight = self.config, self.out_proj.weight
+        remembered = 0 if config.window is None else config.window - 1
+        cache = weight.new_zeros(batch, remembered, config.num_kv_heads, self.head_dim)
         return cache, cache, torch.zeros(batch, dtype=torch.long, device=weight.device)
+
+    @property
+    def _packs(self) -> bool:
+        """Whether queries, keys and values are three of a kind, and remembered for a fixed time."""
+        return self.config.num_kv_heads == self.config.num_heads and self.config.window is not None
+
+    def _heads(self, x: Tensor, age: Tensor, reset: Tensor | None) -> Tensor:
+        """Queries, keys and values (B, T, H + 2 G, K), the first two turned if positions are rotary."""
+        heads_BTHK = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))
+        if self.config.position != "rope":
+            return heads_BTHK
+        position_BT = positions(episode_starts(age, reset, x.shape[1]))
+        turned = self.config.num_heads + self.config.num_kv_heads
+        q_and_k = rotate(heads_BTHK[:, :, :turned], position_BT, self.config.rope_base)
+        return torch.cat((q_and_k, heads_BTHK[:, :, turned:]), 2)
+
+    def _grouped(self, heads_BTHK: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
+        config = self.config
+        q, k, v = heads_BTHK.split((config.num_heads, config.num_kv_heads, config.num_kv_heads), 2)
+        keys, values = (torch.cat(pair, 1) for pair in ((state[0], k), (state[1], v)))
+        starts_BT = episode_starts(state[2], reset, q.shape[1])
+        y_BTHK = grouped_attention(q, keys, values, starts_BT, config.window, self.lag_bias)
+        age_B = age_after(starts_BT)
+        # Without a window, steps before the oldest running episode are forgotten here.
+        kept = int(age_B.max()) if config.window is None else config.window - 1
+        return y_BTHK, (keys[:, keys.shape[1] - kept :], values[:, values.shape[1] - kept :], age_B)
+
+
+def grouped_attention(
+    q: Tensor, keys: Tensor, values: Tensor, starts: Tensor, window: int | None, lag_bias: Tensor | None
+) -> Tensor:
+    """Attend with torch's own function, by groups of heads, over a window or over the episode.
+
+    :param q: (B, T, H, K)
+    :param keys: (B, S, G, K), the last T of them of the queries' steps
+    :param values: (B, S, G, K)
+    :param starts: (B, T) of ``episode_starts``
+    :param window: W, or None
+    :param lag_bias: (H, W) added to the scores of every lag, or None
+    :return: y (B, T, H, K)
+    """
+    T, S = q.shape[1], keys.shape[1]
+    mask_BHTS = same_episode(starts, S - T)[:, None]
+    if lag_bias is not None:
+        mask_BHTS = _band(lag_bias, T) + torch.where(mask_BHTS, 0.0, MASKED)
+    else:
+        seen_TS = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
+        mask_BHTS = mask_BHTS & (seen_TS if window is None else seen_TS.triu(S - T - window + 1))
+    q, keys, values = (tensor.transpose(1, 2) for tensor in (q, keys, values))
+    y_BHTK = F.scaled_dot_product_attention(q, keys, values, mask_BHTS, enable_gqa=q.shape[1] != keys.shape[1])
+    return y_BHTK.transpose(1, 2)
 
 
 def windowed_attention(
@@ -103,10 +172,11 @@ def torch_attention(inputs: AttentionInputs) -> tuple[Tensor, Tensor]:
     keys_BHSK = torch.cat([keys_BVHK, k_BTHK], 1).transpose(1, 2)
     values_BHSK = torch.cat([values_BVHK, v_BTHK], 1).transpose(1, 2)
     band_HTS = _band(qkv.new_zeros(1, W) if bias_HW is None else bias_HW, T)
-    mask_BHTS = band_HTS + _other_episode(age_B, reset_BT, T, W)
+    starts_BT = episode_starts(age_B, reset_BT, T)
+    mask_BHTS = band_HTS + torch.where(same_episode(starts_BT, W - 1), 0.0, MASKED)[:, None]
     scores_BHTS = torch.matmul(q_BTHK.transpose(1, 2) * K**-0.5, keys_BHSK.transpose(2, 3)) + mask_BHTS
     y_BHTK = torch.matmul(scores_BHTS.softmax(-1), values_BHSK)
-    return y_BHTK.transpose(1, 2).contiguous(), _age_after(age_B, reset_BT, T)
+    return y_BHTK.transpose(1, 2).contiguous(), age_after(starts_BT)
 
 
 def _kernel_fits(inputs: AttentionInputs) -> bool:
@@ -143,22 +213,3 @@ def _band(bias_HW: Tensor, T: int) -> Tensor:
     row_HS = F.pad(bias_HW.flip(1), (0, T), value=MASKED)
     rows = row_HS[:, None].expand(-1, T, -1).reshape(H, -1)
     return rows[:, : T * (W - 1 + T)].view(-1, T, W - 1 + T)
-
-
-def _other_episode(age_B: Tensor, reset_BT: Tensor | None, T: int, W: int) -> Tensor:
-    """Mask (B, 1, T, V + T) of the keys that belong to another episode than the query."""
-    time_S = torch.arange(1 - W, T, device=age_B.device)
-    start_BT = (-age_B)[:, None].expand(-1, T)
-    if reset_BT is not None:
-        begun_BT = torch.where(reset_BT, time_S[W - 1 :], -1).cummax(1).values
-        start_BT = torch.where(begun_BT >= 0, begun_BT, start_BT)
-    return torch.where(time_S < start_BT[:, :, None], MASKED, 0.0)[:, None]
-
-
-def _age_after(age_B: Tensor, reset_BT: Tensor | None, T: int) -> Tensor:
-    """Steps since the episode began, after T more of them."""
-    if reset_BT is None:
-        return age_B + T
-    steps_T = torch.arange(T, 0, -1, device=age_B.device)
-    since_B = torch.where(reset_BT, steps_T, T + 1).amin(1)
-    return torch.where(since_B <= T, since_B, age_B + T)

@@ -19,11 +19,12 @@ CHOICES = {
     "z_loss": ("squared", "linear", "none"),
 }
 COUNTS = (
-    "num_layers", "d_model", "d_state", "d_conv", "dt_rank", "num_heads", "num_kv_heads", "max_positions", "d_hidden",
+    "num_layers", "d_state", "d_conv", "dt_rank", "num_heads", "num_kv_heads", "max_positions", "d_hidden",
     "num_experts", "top_k",
 )  # fmt: skip
 ABOVE_ZERO = ("expand", "ffn_mult", "norm_eps", "dt_min", "dt_max", "branch_scale", "rope_base")
 NOT_BELOW_ZERO = ("dropout", "balance_coef", "z_coef", "router_jitter")
+OPTIONAL = {"window": int, "init_std": float}
 FLAGS = ("conv_bias", "mamba_bias", "mamba_norms", "attention_bias", "ffn_bias", "gradient_checkpointing")
 
 
@@ -90,7 +91,7 @@ class JambaConfig:
     :param router_weights: ``renormalised`` (the chosen probabilities sum to 1), ``softmax`` (they
         are left as they are) or ``raw`` (the chosen logits)
     :param balance: what spreads tokens over experts, see ``jamba_rl.nn.router``
-    :param balance_coef: weight of the balance loss; the rate of ``bias``
+    :param balance_coef: weight of the balance loss; with ``bias`` its rate, for which 0.001 is usual
     :param z_loss: ``squared``, ``linear`` or ``none``: what keeps the router's logits small
     :param z_coef: weight of that loss
     :param router_jitter: standard deviation of noise on the router's logits, in training mode
@@ -175,12 +176,13 @@ class JambaConfig:
         moe_period: int | None,
         moe_offset: int | None,
     ) -> None:
+        _number("d_model", self.d_model, int, "a whole number above 0", above=0)
         mixers = _mixer_pattern(self.pattern, attn_period, attn_offset, mamba_ratio)
         ffns = _ffn_pattern(self.ffn_pattern, moe_period, moe_offset)
         self._fill(num_layers=len(mixers), num_kv_heads=self.num_heads, d_hidden=self.d_model)
+        self._fill(dt_rank=math.ceil(self.d_model / 16))
         self._check_values()
-        self._fill(dt_rank=math.ceil(self.d_model / 16), d_inner=round(self.expand * self.d_model))
-        self._fill(d_ffn=round(self.ffn_mult * self.d_model))
+        self._fill(d_inner=round(self.expand * self.d_model), d_ffn=round(self.ffn_mult * self.d_model))
         object.__setattr__(self, "pattern", repeat(mixers, self.num_layers))
         object.__setattr__(self, "ffn_pattern", repeat(ffns, self.num_layers))
         self._check_together()
@@ -215,6 +217,11 @@ class JambaConfig:
         """Whether any block mixes over time."""
         return set(self.pattern) != {"N"}
 
+    @property
+    def memory_grows(self) -> bool:
+        """Whether the state becomes larger with every step of an episode."""
+        return "A" in self.pattern and self.window is None
+
     def _fill(self, **defaults: object) -> None:
         for name, value in defaults.items():
             if getattr(self, name, None) is None:
@@ -222,15 +229,14 @@ class JambaConfig:
 
     def _check_values(self) -> None:
         for name in COUNTS:
-            if getattr(self, name) is not None or name != "dt_rank":
-                _number(name, getattr(self, name), int, "a whole number above 0", above=0)
+            _number(name, getattr(self, name), int, "a whole number above 0", above=0)
         for name in ABOVE_ZERO:
             _number(name, getattr(self, name), float, "above 0", above=0)
         for name in NOT_BELOW_ZERO:
             _number(name, getattr(self, name), float, "0 or above", above=-math.ulp(0.0))
-        for name in ("window", "init_std"):
-            if (value := getattr(self, name)) is not None:
-                _number(name, value, int if name == "window" else float, "above 0, or None", above=0)
+        for name, kind in OPTIONAL.items():
+            if getattr(self, name) is not None:
+                _number(name, getattr(self, name), kind, "above 0, or None", above=0)
         for name in FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, was {getattr(self, name)!r}")

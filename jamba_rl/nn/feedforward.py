@@ -1,4 +1,4 @@
-"""The position-wise half of a block."""
+"""The dense feed-forward of a block."""
 
 from __future__ import annotations
 
@@ -8,16 +8,31 @@ from torch import Tensor, nn
 from jamba_rl.nn.config import JambaConfig
 
 
-class SwiGLU(nn.Module):
-    """out(SiLU(gate(x)) * up(x)), bias-free (Shazeer 2020, arXiv 2002.05202)."""
+def activate(hidden: Tensor, act: str) -> Tensor:
+    """Apply ``gelu``, ``silu`` or ``swiglu`` (Shazeer 2020, arXiv 2002.05202: SiLU(gate) * up), which halves the width.
+
+    :param hidden: (..., F), for ``swiglu`` (..., 2F) with the gate first
+    """
+    if act == "swiglu":
+        gate, up = hidden.chunk(2, -1)
+        return F.silu(gate) * up
+    return F.gelu(hidden) if act == "gelu" else F.silu(hidden)
+
+
+def input_width(act: str, width: int) -> int:
+    """Return how many features ``activate`` needs to give ``width``."""
+    return 2 * width if act == "swiglu" else width
+
+
+class FeedForward(nn.Module):
+    """out(act(in(x))), the same for every step."""
 
     def __init__(self, config: JambaConfig) -> None:
         super().__init__()
-        hidden = round(config.ffn_mult * config.d_model)
-        self.in_proj = nn.Linear(config.d_model, 2 * hidden, bias=False)
-        self.out_proj = nn.Linear(hidden, config.d_model, bias=False)
+        self.act = config.ffn_act
+        self.in_proj = nn.Linear(config.d_model, input_width(self.act, config.d_ffn), bias=config.ffn_bias)
+        self.out_proj = nn.Linear(config.d_ffn, config.d_model, bias=config.ffn_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., D) to (..., D)."""
-        gate, up = self.in_proj(x).chunk(2, -1)
-        return self.out_proj(F.silu(gate) * up)
+        return self.out_proj(activate(self.in_proj(x), self.act))

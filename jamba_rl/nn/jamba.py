@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from jamba_rl.nn.attention import Attention
+from jamba_rl.nn.check import check_input
 from jamba_rl.nn.config import JambaConfig
-from jamba_rl.nn.feedforward import SwiGLU
+from jamba_rl.nn.experts import MixtureOfExperts
+from jamba_rl.nn.feedforward import FeedForward
+from jamba_rl.nn.initialise import initialise
 from jamba_rl.nn.mamba import Mamba
 from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.norm import RMSNorm
+from jamba_rl.nn.positions import LearnedPosition
 from jamba_rl.nn.rnn import Recurrent
+from jamba_rl.nn.router import Routing, Routings
 from jamba_rl.nn.ssm import LinearSSM
 
 MIXER_CLASSES: dict[str, Callable[[JambaConfig], Mixer]] = {
@@ -25,14 +32,22 @@ MIXER_CLASSES: dict[str, Callable[[JambaConfig], Mixer]] = {
     "L": partial(Recurrent, nn.LSTM),
     "G": partial(Recurrent, nn.GRU),
 }
+FEEDFORWARD_CLASSES: dict[str, Callable[[JambaConfig], nn.Module]] = {"D": FeedForward, "E": MixtureOfExperts}
 
 
 @dataclass(frozen=True)
 class JambaOutput:
-    """What a backbone returns: hidden (B, T, D), or (B, D) of a step, and the state after it."""
+    """What a backbone returns.
+
+    :ivar hidden: (B, T, D), or (B, D) of a step
+    :ivar state: the memory after it
+    :ivar routing: how tokens went to experts: its ``loss()`` belongs to the training loss, its ``statistics()`` into
+        a log; both cost nothing until they are asked for, and are zero and empty without experts
+    """
 
     hidden: Tensor
     state: State
+    routing: Routings
 
 
 class Block(nn.Module):
@@ -42,28 +57,66 @@ class Block(nn.Module):
         super().__init__()
         self.mixer: Mixer | None = MIXER_CLASSES[mixer](config) if mixer != "N" else None
         self.mixer_norm = RMSNorm(config.d_model, config.norm_eps) if self.mixer is not None else None
-        self.ffn = SwiGLU(config) if ffn == "D" else None
+        self.ffn = FEEDFORWARD_CLASSES[ffn](config) if ffn != "-" else None
         self.ffn_norm = RMSNorm(config.d_model, config.norm_eps) if self.ffn is not None else None
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else None
+        self.recompute = config.gradient_checkpointing
+        self.random = config.dropout > 0
 
-    def forward(self, x: Tensor, state: State, reset: Tensor | None, one_step: bool) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State, reset: Tensor | None, one_step: bool
+    ) -> tuple[Tensor, State, Routing | None]:
         """Apply both branches to (B, T, D), or to (B, D) when ``one_step``."""
-        if self.mixer is not None and self.mixer_norm is not None:
-            mix = self.mixer.step if one_step else self.mixer
-            y, state = mix(self.mixer_norm(x), state, reset)
+        run = self._recomputed if self.recompute and self.training and torch.is_grad_enabled() else _called
+        routing = None
+        if self.mixer is not None:
+            y, state = run(self._mix, x, state, reset, one_step)
             x = x + y
-        if self.ffn is not None and self.ffn_norm is not None:
-            x = x + self.ffn(self.ffn_norm(x))
-        return x, state
+        if isinstance(self.ffn, MixtureOfExperts) and self.ffn_norm is not None:
+            # The router stays outside of what is computed twice: a tie might fall the other way the second time.
+            normed = self.ffn_norm(x)
+            routing = self.ffn.router(normed)
+            x = x + run(self._apply_experts, normed, routing)
+        elif self.ffn is not None:
+            x = x + run(self._feed_forward, x)
+        return x, state, routing
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of the mixer; () where there is none."""
         return self.mixer.initial_state(batch) if self.mixer is not None else ()
 
+    def _recomputed(self, branch: Callable[..., Any], *args: Any) -> Any:
+        return checkpoint(branch, *args, use_reentrant=False, preserve_rng_state=self.random)
+
+    def _mix(self, x: Tensor, state: State, reset: Tensor | None, one_step: bool) -> tuple[Tensor, State]:
+        assert self.mixer is not None
+        assert self.mixer_norm is not None
+        mix = self.mixer.step if one_step else self.mixer
+        y, state = mix(self.mixer_norm(x), state, reset)
+        return self._dropped(y), state
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        assert self.ffn is not None
+        assert self.ffn_norm is not None
+        return self._dropped(self.ffn(self.ffn_norm(x)))
+
+    def _apply_experts(self, normed: Tensor, routing: Routing) -> Tensor:
+        assert isinstance(self.ffn, MixtureOfExperts)
+        return self._dropped(self.ffn.experts(normed, routing))
+
+    def _dropped(self, y: Tensor) -> Tensor:
+        return y if self.dropout is None else self.dropout(y)
+
+
+def _called(branch: Callable[..., Any], *args: Any) -> Any:
+    return branch(*args)
+
 
 class Jamba(nn.Module):
     """A stack of blocks and a final norm, itself with the interface of a mixer.
 
-    Its state is one flat tuple: the states of the blocks, one after the other.
+    Its state is one flat tuple: the age of the episode where positions are learned, then the states of the blocks,
+    one after the other.
 
     >>> backbone = Jamba(JambaConfig(d_model=16, pattern="MA", window=8))
     >>> x, reset = torch.randn(2, 5, 16), torch.zeros(2, 5, dtype=torch.bool)
@@ -78,14 +131,13 @@ class Jamba(nn.Module):
     def __init__(self, config: JambaConfig) -> None:
         super().__init__()
         self.config = config
+        self.position = LearnedPosition(config) if config.position == "learned" else None
         pairs = zip(config.pattern, config.ffn_pattern, strict=True)
         self.blocks = nn.ModuleList(Block(mixer, ffn, config) for mixer, ffn in pairs)
         self.norm = RMSNorm(config.d_model, config.norm_eps)
-        with torch.no_grad():
-            for name, parameter in self.named_parameters():
-                if name.endswith("out_proj.weight"):
-                    parameter.mul_(config.branch_scale)
+        initialise(self, config)
         self._sizes = [len(block.initial_state(0)) for block in self.blocks]  # type: ignore[operator]
+        self._state_size = sum(self._sizes) + (self.position is not None)
 
     def forward(self, x: Tensor, state: State | None = None, reset: Tensor | None = None) -> JambaOutput:
         """Run whole sequences.
@@ -93,22 +145,50 @@ class Jamba(nn.Module):
         :param x: (B, T, D)
         :param state: memory to start from; None for empty
         :param reset: (B, T) bool, set at the first step of an episode; None for no resets
+        :raises ValueError: shapes, types or devices do not fit, or x (on the CPU) is not finite
         """
+        check_input(x, state, reset, self.norm.weight, steps=True, parts=self._state_size)
         return self._run(x, self.initial_state(len(x)) if state is None else state, reset, one_step=False)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> JambaOutput:
-        """Run one step of (B, D) at constant cost; ``reset`` is (B,) bool."""
+        """Run one step of (B, D) at constant cost; ``reset`` is (B,) bool; errors as of ``forward``."""
+        check_input(x, state, reset, self.norm.weight, steps=False, parts=self._state_size)
         return self._run(x, state, reset, one_step=True)
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` sequences."""
-        return tuple(tensor for block in self.blocks for tensor in block.initial_state(batch))  # type: ignore[operator]
+        parts = [block.initial_state(batch) for block in self.blocks]  # type: ignore[operator]
+        if self.position is not None:
+            parts.insert(0, self.position.initial_state(batch))
+        return tuple(tensor for part in parts for tensor in part)
+
+    @torch.no_grad()
+    def balance_experts(self, routing: Routings) -> None:
+        """Move the routers' biases against the load they just saw; call it after an optimizer step.
+
+        Only for ``balance: bias`` (Wang et al. 2024, arXiv 2408.15664); does nothing otherwise.
+        """
+        if self.config.balance != "bias":
+            return
+        routers = [block.ffn.router for block in self.blocks if isinstance(block.ffn, MixtureOfExperts)]
+        for router, statistics in zip(routers, routing.statistics(), strict=True):
+            router.rebalance(statistics.load, self.config.balance_coef)
 
     def _run(self, x: Tensor, state: State, reset: Tensor | None, one_step: bool) -> JambaOutput:
         after: list[Tensor] = []
+        routings: list[Routing] = []
         start = 0
+        if self.position is not None:
+            place = self.position.step if one_step else self.position
+            x, (age,) = place(x, state[:1], reset)
+            after.append(age)
+            start = 1
         for block, size in zip(self.blocks, self._sizes, strict=True):
-            x, block_state = block(x, state[start : start + size], reset, one_step)
+            x, block_state, routing = block(x, state[start : start + size], reset, one_step)
             after.extend(block_state)
             start += size
-        return JambaOutput(self.norm(x), tuple(after))
+            if routing is not None:
+                routings.append(routing)
+        if torch.is_autocast_enabled(x.device.type):  # memory keeps its type, whatever the layers compute in
+            after = [new.to(old.dtype) for new, old in zip(after, state, strict=True)]
+        return JambaOutput(self.norm(x), tuple(after), Routings(tuple(routings), self.config))

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from jamba_rl.nn.config import JambaConfig
+from jamba_rl.nn.kernels.mamba_step import StepSizes, kernel_step, step_applies
 from jamba_rl.nn.mixer import Mixer, State
+from jamba_rl.nn.norm import RMSNorm
 from jamba_rl.nn.scan import InnerWeights, mamba_inner
+
+# In the order of the kernel of one step, which begins with A_log and D.
+_INNER = (
+    ("conv1d", "weight"), ("conv1d", "bias"), ("x_proj", "weight"), ("dt_proj", "weight"), ("dt_proj", "bias"),
+    ("dt_layernorm", "weight"), ("b_layernorm", "weight"), ("c_layernorm", "weight"),
+)  # fmt: skip
+_OUTER = (("in_proj", "weight"), ("in_proj", "bias"), ("out_proj", "weight"), ("out_proj", "bias"))
 
 
 class Mamba(Mixer):
     """Mamba-1 block: projection, causal convolution, selective scan, gate, projection.
 
-    Parameter names and shapes are those of ``mamba_ssm.Mamba``. With E = d_inner, N = d_state,
-    W = d_conv, R = dt_rank::
+    Parameter names and shapes are those of ``mamba_ssm.Mamba``; the norms that ``mamba_norms`` adds have those of Jamba
+    in transformers. With E = d_inner, N = d_state, W = d_conv, R = dt_rank::
 
         x, z     = in_proj(u)
         x        = SiLU(conv(x))                      causal, one filter per channel
-        dt, B, C = x_proj(x);  dt = softplus(dt_proj(dt))
+        dt, B, C = x_proj(x)                          with mamba_norms, an RMSNorm of each
+        dt       = softplus(dt_proj(dt))
         h_t      = exp(dt_t A) h_{t-1} + dt_t B_t x_t      A = -exp(A_log)
         y_t      = C_t h_t + D x_t
         out      = out_proj(y * SiLU(z))
 
-    The state is (last W-1 inputs of the convolution (B, W-1, E), h (B, E, N)).
+    The state is (last W-1 inputs of the convolution (B, W-1, E), h (B, E, N)), in float32 for layers of smaller types.
 
     Initialisation (section 3.6 of the paper):
 
@@ -42,13 +53,20 @@ class Mamba(Mixer):
         super().__init__()
         self.config = config
         d, e, n, r = config.d_model, config.d_inner, config.d_state, config.dt_rank
-        self.in_proj = nn.Linear(d, 2 * e, bias=False)
-        self.conv1d = nn.Conv1d(e, e, config.d_conv, groups=e)
+        self.in_proj = nn.Linear(d, 2 * e, bias=config.mamba_bias)
+        self.conv1d = nn.Conv1d(e, e, config.d_conv, groups=e, bias=config.conv_bias)
         self.x_proj = nn.Linear(e, r + 2 * n, bias=False)
         self.dt_proj = nn.Linear(r, e)
         self.A_log = nn.Parameter(torch.empty(e, n))
         self.D = nn.Parameter(torch.empty(e))
-        self.out_proj = nn.Linear(e, d, bias=False)
+        self.out_proj = nn.Linear(e, d, bias=config.mamba_bias)
+        if config.mamba_norms:
+            self.dt_layernorm = RMSNorm(r, config.norm_eps)
+            self.b_layernorm = RMSNorm(n, config.norm_eps)
+            self.c_layernorm = RMSNorm(n, config.norm_eps)
+        self._sizes = StepSizes(d, e, n, r, config.d_conv, config.norm_eps)
+        parameters = self._inner() + self._find_all(_OUTER)
+        self._shapes = [None if parameter is None else parameter.shape for parameter in parameters]
         self.reset_parameters()
 
     @torch.no_grad()
@@ -67,15 +85,41 @@ class Mamba(Mixer):
         return self.out_proj(y), (conv_state, h)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+        if _is_plain(self._modules["in_proj"]) and _is_plain(self._modules["out_proj"]):
+            parameters = self._inner() + self._find_all(_OUTER)
+            if step_applies(self._sizes, self._shapes, parameters, x, state, reset):
+                return kernel_step(self._sizes, parameters, x, state, reset)
         return self.forward(x, state, reset)  # everything inside takes one step as well as a sequence
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         config = self.config
+        dtype = torch.promote_types(self.A_log.dtype, torch.float32)
         return (
-            self.A_log.new_zeros(batch, config.d_conv - 1, config.d_inner),
-            self.A_log.new_zeros(batch, config.d_inner, config.d_state),
+            self.A_log.new_zeros(batch, config.d_conv - 1, config.d_inner, dtype=dtype),
+            self.A_log.new_zeros(batch, config.d_inner, config.d_state, dtype=dtype),
         )
 
     def _inner_weights(self) -> InnerWeights:
-        conv, dt = self.conv1d, self.dt_proj
-        return InnerWeights(conv.weight[:, 0], conv.bias, self.x_proj.weight, dt.weight, dt.bias, self.A_log, self.D)
+        A_log, D, conv_weight, conv_bias, x_proj, dt_proj, dt_bias, dt_norm, B_norm, C_norm = self._inner()
+        projections, norms = (x_proj, dt_proj, dt_bias), (dt_norm, B_norm, C_norm)
+        return InnerWeights(conv_weight.squeeze(1), conv_bias, *projections, A_log, D, *norms, eps=self.config.norm_eps)
+
+    def _inner(self) -> list[Any]:
+        return [_find(self, "A_log"), _find(self, "D"), *self._find_all(_INNER)]
+
+    def _find_all(self, names: tuple[tuple[str, str], ...]) -> list[Any]:
+        modules = self._modules
+        return [_find(modules.get(module), name) for module, name in names]
+
+
+def _find(module: nn.Module | None, name: str) -> Tensor | None:
+    """Return ``getattr(module, name)``, at once where it is a parameter: the usual search costs as much as a kernel."""
+    if module is None:
+        return None
+    parameters = module._parameters
+    return parameters[name] if name in parameters else getattr(module, name)
+
+
+def _is_plain(linear: nn.Module | None) -> bool:
+    """Return whether to call the layer is to multiply by its weights: nobody has replaced or hooked it."""
+    return type(linear) is nn.Linear and not linear._forward_hooks and not linear._forward_pre_hooks

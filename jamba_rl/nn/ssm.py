@@ -50,7 +50,7 @@ class LinearSSM(Mixer):
         u_BS = self.in_proj(x)
         _dt_S, gain_S = self._rates()
         h_BS = state[0] if reset is None else state[0].masked_fill(reset[:, None], 0.0)
-        h_BS = torch.lerp(h_BS, u_BS, gain_S)
+        h_BS = torch.lerp(h_BS, u_BS.to(h_BS.dtype), gain_S)
         return self.out_proj(h_BS) + self.D * x, (h_BS,)
 
     def initial_state(self, batch: int) -> State:  # noqa: D102

@@ -19,10 +19,13 @@ class Encoder(nn.Module):
     :param features_dim: width of the observation features (F)
     :param action_dim: width of the encoded previous action (A); 0 to leave it out
     :param config: the backbone
+    :raises ValueError: its memory grows with the episode, so that no two states could be stored side by side
     """
 
     def __init__(self, features_dim: int, action_dim: int, config: JambaConfig) -> None:
         super().__init__()
+        if config.memory_grows:
+            raise ValueError("an agent's memory must not grow while it acts: give attention a window, such as 64")
         self.embed = nn.Linear(features_dim + action_dim, config.d_model)
         self.backbone = Jamba(config)
         self.latent_dim = config.d_model + features_dim

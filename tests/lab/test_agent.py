@@ -94,3 +94,10 @@ def test_a_mistake_in_an_agent_is_one_line_with_file_and_key(tmp_path: Path, tex
     assert message.startswith(f"{path}: ")
     assert said in message
     assert "\n" not in message
+
+
+def test_an_agents_memory_must_not_grow_with_the_episode() -> None:
+    with pytest.raises(UserError, match="network: window must be a number for an agent"):
+        load_agent("ppo-jamba", {"network": {"window": None, "position": "rope"}})
+    with pytest.raises(ValueError, match="give attention a window"):
+        JambaPolicy(BOX, BOX, lambda _: 1e-3, network=JambaConfig(window=None, position="none"))

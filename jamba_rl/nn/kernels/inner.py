@@ -139,8 +139,9 @@ def _products_backward(i: InnerInputs, between: _Pass, d: InnerInputs, d_between
     x_ME, dx_ME, ddt_ME = between.x_BTE.view(-1, E), d_between.x_BTE.view(-1, E), d_between.dt_BTE.view(-1, E)
     dnorms: tuple[Tensor | None, ...] = (None, None, None)
     dprojected_MP = d_between.normed_MP
-    dprojected_MP.narrow(1, 0, R).copy_(_product(ddt_ME, i.dt_proj_ER))
-    torch.mm(ddt_ME.t(), between.normed_MP.narrow(1, 0, R), out=d.dt_proj_ER)
+    # Both turned round: BLAS is several times slower where the short side R is the last of the result.
+    dprojected_MP.narrow(1, 0, R).copy_(_product(i.dt_proj_ER.t(), ddt_ME.t()).t())
+    d.dt_proj_ER.copy_(_product(between.normed_MP.narrow(1, 0, R).t(), ddt_ME).t())
     if i.dt_norm_R is not None:
         dprojected_MP, dnorms = norm_backward(between.projected_MP, _norms(i), i.eps, dprojected_MP)
     torch.mm(dprojected_MP.t(), x_ME, out=d.x_proj_PE)

@@ -27,6 +27,7 @@ class Kernels:
     conv_backward: Kernel
     norm_forward: Kernel
     norm_backward: Kernel
+    mamba_step: Kernel
     attention_forward: Kernel
     attention_backward: Kernel
     attention_step: Kernel
@@ -54,6 +55,7 @@ def kernels() -> Kernels:
         library.jamba_conv_backward,
         library.jamba_norm_forward,
         library.jamba_norm_backward,
+        library.jamba_mamba_step,
         library.jamba_attention_forward,
         library.jamba_attention_backward,
         library.jamba_attention_step,
@@ -66,7 +68,12 @@ def kernels() -> Kernels:
 
 
 def kernels_apply(x: Tensor) -> bool:
-    """Return whether there are kernels, and they can compute with tensors like this one."""
+    """Return whether there are kernels, and they can compute with tensors like this one.
+
+    While torch compiles, they cannot: it has to see torch operations.
+    """
+    if torch.compiler.is_compiling():
+        return False
     return x.device.type == "cpu" and x.dtype is not torch.float64 and build.library() is not None
 
 

@@ -32,7 +32,8 @@ def causal_conv_silu(
         reset: bool ``[B,T]`` (``[B]`` for one step), true at the first step of a new episode, or None.
 
     Returns:
-        y, shaped like x, and the new conv_state ``[B,W-1,E]``, in which inputs of earlier episodes are zero.
+        y, like x, and the new conv_state ``[B,W-1,E]``, in which inputs of earlier episodes are zero, in float32
+        (float64 for float64 input).
 
     Raises:
         ValueError: the shapes, types or devices do not fit each other.
@@ -70,4 +71,4 @@ def torch_conv(
     new_BVE = padded[:, time:]
     if episode is not None:
         new_BVE = new_BVE.masked_fill((episode[:, time:] != episode[:, -1:])[:, :, None], 0.0)
-    return silu(u_BTE).to(x.dtype), new_BVE
+    return silu(u_BTE).to(x.dtype), (new_BVE if x.dtype is torch.float64 else new_BVE.float())

@@ -10,6 +10,7 @@ from torch.nn.functional import silu, softplus
 from jamba_rl.nn.kernels.library import kernels, kernels_apply, needs_grad
 from jamba_rl.nn.kernels.scan import ScanInputs, kernel_scan
 from jamba_rl.nn.scan.check import check_choice
+from jamba_rl.nn.scan.cuda import cuda_applies, cuda_scan
 from jamba_rl.nn.scan.linear import linear_scan
 from jamba_rl.nn.scan.reference import reference_scan, reference_step
 
@@ -23,6 +24,10 @@ def run_scan(inputs: ScanInputs, backend: str) -> tuple[Tensor, Tensor]:
         ValueError: the backend is unknown, or ``"cpu"`` and x is float64 or elsewhere.
         RuntimeError: the backend is ``"cpu"`` and there is no kernel.
     """
+    if (
+        torch.compiler.is_dynamo_compiling()
+    ):  # neither a kernel can be traced nor, in reasonable time, a loop over steps
+        return torch.compiler.disable(run_scan)(inputs, backend)
     if backend == "auto":
         with_kernel = kernels_apply(inputs.x_BTE)
     else:
@@ -64,7 +69,9 @@ def _run(inputs: ScanInputs, with_kernel: bool, backend: str) -> tuple[Tensor, T
     device = inputs.x_BTE.device.type
     if torch.is_autocast_enabled(device):
         with torch.autocast(device, enabled=False):  # the state stays in float32
-            return torch_scan(inputs, backend)
+            return _run(inputs, with_kernel, backend)
+    if backend == "auto" and cuda_applies(inputs):
+        return cuda_scan(inputs)
     return torch_scan(inputs, backend)
 
 

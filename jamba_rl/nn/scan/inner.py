@@ -4,7 +4,7 @@ Letters of the shape suffixes: B batch, T time, E channels, N state size per cha
 filter.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +17,7 @@ from jamba_rl.nn.scan.conv import causal_conv_silu
 from jamba_rl.nn.scan.fused import mamba_scan, mamba_scan_step
 
 
-@dataclass(frozen=True)
-class InnerWeights:
+class InnerWeights(NamedTuple):
     """The parameters of a Mamba layer between in_proj and out_proj, under their usual names.
 
     The three norms (of dt, B and C, as in Jamba) are there, or none of them is (as in Mamba).
@@ -57,11 +56,14 @@ def mamba_inner(
         reset: bool ``[B,T]`` (``[B]`` for one step), true at the first step of a new episode, or None.
 
     Returns:
-        y ``[B,T,E]`` (``[B,E]``) for out_proj, the new conv_state, and the new ssm_state.
+        y ``[B,T,E]`` (``[B,E]``) for out_proj, in the type of xz, and the new conv_state and ssm_state, in float32
+        (float64 for float64 input).
 
     Raises:
         ValueError: the shapes, types or devices do not fit each other.
     """
+    if torch.compiler.is_dynamo_compiling():  # as in run_scan
+        return torch.compiler.disable(mamba_inner)(xz, weights, conv_state, ssm_state, reset)
     w = weights
     projections = (w.conv_weight, w.conv_bias, w.x_proj, w.dt_norm, w.B_norm, w.C_norm, w.dt_proj)
     inputs = InnerInputs(xz, *projections, w.dt_bias, w.A_log, w.D, conv_state, ssm_state, reset, w.eps)

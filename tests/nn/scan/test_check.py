@@ -1,7 +1,5 @@
 """Bad input is a ValueError that says what was given and what is allowed."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -71,6 +69,5 @@ def test_convolution_says_what_is_wrong():
 def test_inner_part_says_what_is_wrong(changes, message):
     problem = single(inner_problem()) | changes
     weights = InnerWeights(**{k: v for k, v in problem.items() if k in WEIGHTS})
-    assert dataclasses.is_dataclass(weights)
     with pytest.raises(ValueError, match=message):
         mamba_inner(weights=weights, **{k: v for k, v in problem.items() if k not in WEIGHTS})

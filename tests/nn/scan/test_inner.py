@@ -1,7 +1,5 @@
 """Properties of what is fused around the scan: softplus and gate, and the whole inner part of a Mamba layer."""
 
-import dataclasses
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from torch.nn.functional import linear, rms_norm, silu, softplus
 from jamba_rl.nn.scan import InnerWeights, causal_conv_silu, mamba_inner, mamba_scan, mamba_scan_step, selective_scan
 from tests.nn.scan.problems import assert_close, needs_kernel, scan_problem, single, with_gradients
 
-WEIGHTS = {field.name for field in dataclasses.fields(InnerWeights)}
+WEIGHTS = set(InnerWeights._fields)
 
 
 def fused_problem(time: int, channels: int, states: int, batch: int = 2) -> dict[str, Tensor]:
@@ -151,8 +149,8 @@ def test_inner_part_under_autocast_keeps_its_state_in_float32():
     expected = run_inner(**problem)
     with torch.autocast("cpu"):
         y, conv_state, ssm_state = run_inner(**problem | {"xz": problem["xz"].bfloat16()})
-    assert y.dtype is conv_state.dtype is torch.bfloat16
-    assert ssm_state.dtype is torch.float32
+    assert y.dtype is torch.bfloat16
+    assert conv_state.dtype is ssm_state.dtype is torch.float32
     torch.testing.assert_close(y.float(), expected[0], rtol=0.1, atol=0.3)
     y.sum().backward()
 

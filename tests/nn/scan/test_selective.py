@@ -231,6 +231,24 @@ def test_bfloat16_comes_back_as_bfloat16_with_a_float32_state(backend, autocast)
     torch.testing.assert_close(y.float(), expected, rtol=0.05, atol=0.05)
 
 
+# Where torch.compile looks into a tensor it hides this warning, but not from pytest, which makes it an error first.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_compiled_it_is_the_same():
+    torch._dynamo.reset()
+
+    @torch.compile(backend="aot_eager")
+    def compiled(x: Tensor, **arguments: Tensor):
+        y, state = selective_scan(x.tanh(), **arguments)
+        return y.exp(), state
+
+    def eager(x: Tensor, **arguments: Tensor):
+        y, state = selective_scan(x.tanh(), **arguments)
+        return y.exp(), state
+
+    problem = single(scan_problem())
+    assert_close(with_gradients(compiled, problem), with_gradients(eager, problem), 1e-6)
+
+
 def test_default_type_and_device_of_torch_do_not_matter():
     problem = single(scan_problem())
     expected = run(problem, "auto")

@@ -6,20 +6,9 @@
    norm, and the other sizes are zero. */
 
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-#define PARTS 3
-
-/* The order is that of the fields packed by kernels/norm.py; everything is 8 bytes wide. */
-typedef struct {
-    int64_t rows, size[PARTS];
-    double eps;
-    const float *x, *weight[PARTS]; /* [rows, sum of the sizes], [size] each */
-    float *y;
-    const float *dy;
-    float *dx, *dweight[PARTS];
-} Norm;
+#include "norm.h"
 
 static float inverse_root(const float *x, int64_t size, double eps) {
     float sum = 0.0f;

@@ -103,21 +103,41 @@ INLINE vec softplus(vec v, vec *slope) {
     return choose(v < zero, zero, v) + (s + s) * p;
 }
 
+/* Sums of neighbours: half as many of each of two vectors, in order. */
+#if LANES == 16
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif LANES == 8
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#endif
+#ifdef __clang__
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+
+INLINE vec add_neighbours(vec a, vec b) { return PICK(a, b, EVEN) + PICK(a, b, ODD); }
+
 /* The sum over the lanes of each of four vectors that lie behind one another. */
-INLINE vec4 sum_lanes_of_4(const vec *four) {
-    vec4 part[4];
-    for (int i = 0; i < 4; i++) {
-        const float *lanes = (const float *)(four + i);
-        memcpy(&part[i], lanes, sizeof part[i]);
-        for (int j = 4; j < LANES; j += 4) {
-            vec4 more;
-            memcpy(&more, lanes + j, sizeof more);
-            part[i] += more;
-        }
-    }
-    vec4 sums;
-    for (int i = 0; i < 4; i++) sums[i] = (part[i][0] + part[i][1]) + (part[i][2] + part[i][3]);
-    return sums;
+INLINE vec4 sum_lanes_of_4(const vec *v) {
+    vec sums = add_neighbours(add_neighbours(v[0], v[1]), add_neighbours(v[2], v[3]));
+    for (int each = LANES / 4; each > 1; each /= 2) sums = add_neighbours(sums, sums);
+    vec4 first;
+    memcpy(&first, &sums, sizeof first);
+    return first;
+}
+
+/* The sum over the lanes of each of LANES vectors, which are overwritten. */
+INLINE vec lane_sums(vec *v) {
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half; half /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++) v[i] = add_neighbours(v[2 * i], v[2 * i + 1]);
+    return v[0];
 }
 
 #endif

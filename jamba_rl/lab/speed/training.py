@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.table import Table
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from jamba_rl.lab import provenance
 from jamba_rl.lab.agent import load_agent
 from jamba_rl.lab.build import policy_kwargs
+from jamba_rl.lab.speed.peers import installed
+from jamba_rl.lab.speed.write import write_both
 from jamba_rl.rl import RecurrentPPO
 from jamba_rl.tasks import load_task, make_env
 
@@ -43,7 +46,9 @@ class Speed:
     fastest: float
 
 
-def training_speed(env: str, agents: list[str], rounds: int = 3, rollouts: int = 16) -> list[Speed]:
+def training_speed(
+    env: str, agents: list[str], rounds: int = 3, rollouts: int = 16, in_step: bool = False
+) -> list[Speed]:
     """Train all contenders in turn, round after round, so that a drift of the machine meets all alike.
 
     Beside the agents stand SB3's memoryless PPO and, where installed, ``sb3_contrib.RecurrentPPO``
@@ -53,11 +58,13 @@ def training_speed(env: str, agents: list[str], rounds: int = 3, rollouts: int =
     :param rounds: timed rounds after one warm-up
     :param rollouts: rollouts per round and contender; 16 of 64 steps are an episode of most robots,
         whose end costs some contenders more than others
+    :param in_step: let the episodes of all envs begin together, not spread over time as in training: where they are
+        of equal length, all end together, and most minibatches have no episode that begins in them
     """
     torch.set_num_threads(1)
-    models = {name: _agent(name, env) for name in agents}
-    models["SB3 PPO"] = PPO("MlpPolicy", _venv(env), **PPO_ARGUMENTS)
-    models |= _contrib(env, _parameters(models[agents[0]]))
+    models = {name: _agent(name, env, in_step) for name in agents}
+    models["SB3 PPO"] = PPO("MlpPolicy", _venv(env, in_step), **PPO_ARGUMENTS)
+    models |= _contrib(env, in_step, _parameters(models[agents[0]]))
     speeds: dict[str, list[float]] = {name: [] for name in models}
     for i in range(rounds + 1):
         for name, model in models.items():
@@ -71,29 +78,35 @@ def training_speed(env: str, agents: list[str], rounds: int = 3, rollouts: int =
     ]
 
 
-def write(speeds: list[Speed], folder: Path) -> Path:
-    """Write ``speed.csv`` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "speed.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Speed)])
-        writer.writeheader()
-        writer.writerows(
-            {key: round(x, 1) if isinstance(x, float) else x for key, x in asdict(s).items()} for s in speeds
-        )
-    return path
+def write(speeds: list[Speed], folder: Path, env: str, in_step: bool = False) -> tuple[Path, Path]:
+    """Write training.csv and training.json, or training-in-step.csv and .json."""
+    rows = [{key: round(x, 1) if isinstance(x, float) else x for key, x in asdict(speed).items()} for speed in speeds]
+    found = provenance.collect()
+    origin = found | {"versions": found["versions"] | installed(["sb3-contrib"])}
+    protocol = {"env": env, "in step": in_step, "n_envs": N_ENVS, "protocol": PPO_ARGUMENTS}
+    return write_both(folder, "training-in-step" if in_step else "training", rows, origin | protocol | {"rows": rows})
 
 
-def _venv(env: str) -> VecEnv:
-    return VecNormalize(make_env(env, N_ENVS, seed=0, staggered=True))  # as in training
+def training_table(speeds: list[Speed]) -> Table:
+    """Format speeds for the terminal."""
+    columns = ("who", "parameters", "env-steps/s", "slowest", "fastest", "of the first")
+    table = Table(*columns, box=None, header_style="dim")
+    for each in speeds:
+        numbers = (f"{x:,.0f}" for x in (each.parameters, each.median, each.slowest, each.fastest))
+        table.add_row(each.name, *numbers, f"{each.median / speeds[0].median:.2f}")
+    return table
 
 
-def _agent(name: str, env: str) -> OnPolicyAlgorithm:
+def _venv(env: str, in_step: bool) -> VecEnv:
+    return VecNormalize(make_env(env, N_ENVS, seed=0, staggered=not in_step))
+
+
+def _agent(name: str, env: str, in_step: bool) -> OnPolicyAlgorithm:
     kwargs = policy_kwargs(load_agent(name), load_task(env).protocol.ppo)
-    return RecurrentPPO("JambaPolicy", _venv(env), policy_kwargs=kwargs, **PPO_ARGUMENTS)
+    return RecurrentPPO("JambaPolicy", _venv(env, in_step), policy_kwargs=kwargs, **PPO_ARGUMENTS)
 
 
-def _contrib(env: str, parameters: int) -> dict[str, OnPolicyAlgorithm]:
+def _contrib(env: str, in_step: bool, parameters: int) -> dict[str, OnPolicyAlgorithm]:
     """Make sb3-contrib's LSTM agents of about ``parameters``: its default of two LSTMs, and one shared."""
     try:
         from sb3_contrib import RecurrentPPO as ContribPPO
@@ -102,7 +115,7 @@ def _contrib(env: str, parameters: int) -> dict[str, OnPolicyAlgorithm]:
 
     def make(hidden: int, shared: bool) -> OnPolicyAlgorithm:
         kwargs = {"lstm_hidden_size": hidden, "shared_lstm": shared, "enable_critic_lstm": not shared}
-        return ContribPPO("MlpLstmPolicy", _venv(env), policy_kwargs=kwargs, **PPO_ARGUMENTS)
+        return ContribPPO("MlpLstmPolicy", _venv(env, in_step), policy_kwargs=kwargs, **PPO_ARGUMENTS)
 
     found = {}
     for name, shared in (("sb3-contrib RecurrentPPO", False), ("sb3-contrib, one shared LSTM", True)):

@@ -1,0 +1,97 @@
+"""``jamba-rl speed``: one command for the layers, one for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jamba_rl import catalogue
+from jamba_rl.cli.common import at_least, prepare
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+
+@app.callback(invoke_without_command=True)
+def speed(context: typer.Context) -> None:
+    """Measure how fast things are, next to what others wrote; without a command: `core`."""
+    if context.invoked_subcommand is None:
+        core()
+
+
+@app.command()
+def core(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Measure this alone: parity, exactness, scan, layer, minibatch, length, step, checkpointing or "
+            "streaming. Repeatable.",
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(callback=at_least(1), metavar="N", help="Timed rounds; medians count.")] = 15,
+    stream_steps: Annotated[
+        int, typer.Option(callback=at_least(128), metavar="N", help="Steps of the long stream.")
+    ] = 1_000_000,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write core.csv and core.json there.")] = None,
+) -> None:
+    """Check and time layers on one thread, against transformers' Jamba and mambapy where they are installed.
+
+    Whoever is compared runs in turn, round after round, so that a drift of the machine meets all alike.
+
+    **Examples**
+
+    - `jamba-rl speed core --out results/speed`
+    - `jamba-rl speed core --only scan --only step`
+    """
+    from jamba_rl.lab.speed.core import chosen, measure, origin
+    from jamba_rl.lab.speed.effort import Effort
+    from jamba_rl.lab.speed.progress import showing
+    from jamba_rl.lab.speed.write import show_core, write_core
+
+    names, effort = chosen(only or ()), Effort(rounds, stream_steps=stream_steps)
+    where = origin(effort)
+    with showing(names) as show:
+        rows = list(measure(names, effort, show))
+    show_core(rows)
+    if out is not None:
+        for path in write_core(rows, where, out):
+            print(f"written   {path}")
+
+
+@app.command()
+def training(
+    agents: Annotated[
+        list[str] | None, typer.Argument(metavar="[AGENT]...", help="Whom to time. Default: all agents with a name.")
+    ] = None,
+    env: Annotated[str, typer.Option("--env", "-e", metavar="NAME", help="Where.")] = "halfcheetah",
+    rounds: Annotated[
+        int,
+        typer.Option(callback=at_least(1), metavar="N", help="Timed rounds of 16 rollouts each; the median counts."),
+    ] = 3,
+    in_step: Annotated[
+        bool, typer.Option("--in-step", help="Let all episodes begin together; else they are spread, as in training.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write training.csv and .json there (training-in-step.*).")
+    ] = None,
+) -> None:
+    """Time the training of agents, in turn, in one process on one thread.
+
+    Beside them stand SB3's PPO and, where sb3-contrib is installed, its RecurrentPPO with LSTMs of as many parameters
+    as the first agent has. Everyone has 16 envs, 64 steps, minibatches of 256, 10 epochs and no early stop.
+
+    **Example**
+
+    - `jamba-rl speed training ppo-jamba ppo-mlp`
+    """
+    from jamba_rl.lab.speed.training import training_speed, training_table, write
+
+    prepare()
+    speeds = training_speed(env, agents or catalogue.names("agents"), rounds, in_step=in_step)
+    Console().print(training_table(speeds))
+    if out is not None:
+        for path in write(speeds, out, env, in_step):
+            print(f"written   {path}")

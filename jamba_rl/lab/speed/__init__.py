@@ -1,0 +1,1 @@
+"""How fast things are: the core (``core``) against what others wrote, and training (``training``)."""

@@ -1,0 +1,56 @@
+"""The names of ``mamba_ssm``'s Mamba-1 language model, which Hugging Face's Mamba shares but for the embedding.
+
+The layers themselves have the same names here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from jamba_rl.models.weights import Names
+from jamba_rl.nn import JambaConfig
+
+
+def read(tensors: Mapping[str, Tensor], norm_eps: float) -> tuple[JambaConfig, int, dict[str, Tensor]]:
+    """Return the configuration, the size of the vocabulary, and the weights under our names.
+
+    :raises ValueError: a tensor is missing, or has no place in Mamba
+    """
+    embedding_name = next((name for name in tensors if name.startswith("backbone.embedding")), None)
+    if embedding_name is None or "backbone.layers.0.mixer.A_log" not in tensors:
+        raise ValueError(
+            "these are no weights of Mamba: backbone.embedding or backbone.layers.0.mixer.A_log is missing"
+        )
+    names = Names(tensors)
+    embedding = names.take(embedding_name)
+    config = _config(tensors, embedding.shape[1], norm_eps)
+    ours = {"embedding.weight": embedding, "backbone.norm.weight": names.take("backbone.norm_f.weight")}
+    ours["lm_head.weight"] = names.take("lm_head.weight") if "lm_head.weight" in names else embedding.clone()
+    for i in range(config.num_layers):
+        theirs, block = f"backbone.layers.{i}", f"backbone.blocks.{i}"
+        ours[f"{block}.mixer_norm.weight"] = names.take(f"{theirs}.norm.weight")
+        for name in [name for name in tensors if name.startswith(f"{theirs}.mixer.")]:
+            ours[name.replace(theirs, block)] = names.take(name)
+    names.finish()
+    return config, len(embedding), ours
+
+
+def _config(tensors: Mapping[str, Tensor], d_model: int, norm_eps: float) -> JambaConfig:
+    mixer = "backbone.layers.0.mixer."
+    channels, states = tensors[mixer + "A_log"].shape
+    layers = {name.split(".")[2] for name in tensors if name.startswith("backbone.layers.")}
+    return JambaConfig(
+        d_model=d_model,
+        pattern="M",
+        num_layers=len(layers),
+        norm_eps=norm_eps,
+        d_state=states,
+        d_conv=tensors[mixer + "conv1d.weight"].shape[-1],
+        expand=channels / d_model,
+        dt_rank=tensors[mixer + "dt_proj.weight"].shape[1],
+        conv_bias=mixer + "conv1d.bias" in tensors,
+        mamba_bias=mixer + "in_proj.bias" in tensors,
+        branch_scale=1.0,
+    )

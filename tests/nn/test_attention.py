@@ -1,0 +1,50 @@
+"""What attention computes, whatever computes it."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from jamba_rl.nn import JambaConfig
+from jamba_rl.nn.attention import Attention
+
+
+def layer(**fields) -> Attention:
+    torch.manual_seed(0)
+    return Attention(JambaConfig(**{"d_model": 16, "pattern": "A", "position": "none"} | fields)).double()
+
+
+def test_shared_heads_equal_heads_with_equal_weights():
+    grouped, full = layer(num_kv_heads=2, window=4), layer(window=4)
+    q, k, v = grouped.qkv_proj.weight.split((16, 8, 8))
+    repeated = [part.view(2, 4, 16).repeat_interleave(2, 0).flatten(0, 1) for part in (k, v)]
+    full.qkv_proj.weight.data = torch.cat((q, *repeated))
+    full.out_proj.weight.data = grouped.out_proj.weight.data
+    x, reset = torch.randn(2, 9, 16, dtype=torch.double), torch.rand(2, 9) < 0.2
+    ours, theirs = (module(x, module.initial_state(2), reset)[0] for module in (grouped, full))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_without_a_window_it_is_causal_attention_over_everything(heads):
+    module = layer(num_kv_heads=heads, window=None)
+    x = torch.randn(2, 9, 16, dtype=torch.double)
+    sizes = (16, 4 * heads, 4 * heads)
+    q, k, v = (part.unflatten(-1, (-1, 4)).transpose(1, 2) for part in module.qkv_proj(x).split(sizes, -1))
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).transpose(1, 2).reshape(2, 9, 16)
+    torch.testing.assert_close(module(x, module.initial_state(2))[0], module.out_proj(y))
+
+
+def test_a_window_as_long_as_the_episode_is_no_window():
+    windowed, whole = layer(window=9, position="rope"), layer(window=None, position="rope")
+    x, reset = torch.randn(2, 9, 16, dtype=torch.double), torch.rand(2, 9) < 0.2
+    a, b = (module(x, module.initial_state(2), reset)[0] for module in (windowed, whole))
+    torch.testing.assert_close(a, b)
+
+
+def test_without_a_window_the_state_holds_the_longest_running_episode_and_no_more():
+    module = layer(window=None)
+    x, reset = torch.randn(2, 9, 16, dtype=torch.double), torch.zeros(2, 9, dtype=torch.bool)
+    assert module(x, module.initial_state(2), reset)[1][0].shape[1] == 9
+    reset[0, 3] = reset[1, 6] = True
+    keys, _, age = module(x, module.initial_state(2), reset)[1]
+    assert (keys.shape[1], age.tolist()) == (6, [6, 3])

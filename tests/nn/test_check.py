@@ -1,0 +1,53 @@
+"""What a stack refuses, and what it says."""
+
+import pytest
+import torch
+
+from jamba_rl.nn import Jamba, JambaConfig
+
+
+@pytest.fixture(scope="module")
+def model() -> Jamba:
+    return Jamba(JambaConfig(d_model=8, pattern="MA", window=4))
+
+
+X = torch.zeros(2, 5, 8)
+BAD = {
+    "a number missing": ((X[0],), "(batch, time, 8)", "(5, 8)"),
+    "another width": ((X[..., :7],), "(batch, time, 8)", "(2, 5, 7)"),
+    "nothing": ((X[:, :0],), "none of them 0", "(2, 0, 8)"),
+    "double": ((X.double(),), "torch.float32", "torch.float64"),
+    "whole numbers": ((X.long(),), "torch.float32", "torch.int64"),
+    "another device": ((X.to("meta"),), "cpu", "meta"),
+    "infinite": ((X / 0 + 1,), "finite", "80 of its 80"),
+    "resets as numbers": ((X, None, torch.zeros(2, 5)), "torch.bool (2, 5)", "torch.float32"),
+    "resets of another shape": ((X, None, torch.zeros(2, 4, dtype=torch.bool)), "torch.bool (2, 5)", "(2, 4)"),
+    "half a state": ((X, (X,)), "5 parts", "had 1"),
+    "a state of others": ((X, Jamba(JambaConfig(d_model=8, window=4)).initial_state(3)), "of 2 sequences", "(3,"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_with_what_was_given_and_what_is_allowed(model, case):
+    arguments, allowed, given = BAD[case]
+    with pytest.raises(ValueError, match=r".") as error:
+        model(*arguments)
+    assert allowed in str(error.value)
+    assert given in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_one_value_that_is_no_number_is_found_in_a_step_too(model):
+    x = torch.zeros(3, 8)
+    x[1, 2] = float("nan")
+    with pytest.raises(ValueError, match="1 of its 24 values"):
+        model.step(x, model.initial_state(3))
+
+
+def test_a_step_wants_a_step(model):
+    with pytest.raises(ValueError, match=r"\(batch, 8\).*\(2, 5, 8\)"):
+        model.step(X, model.initial_state(2))
+
+
+def test_large_values_are_finite_though_their_sum_is_not(model):
+    assert torch.isfinite(model(torch.full((1, 3, 8), 3e38)).state[2]).all()
