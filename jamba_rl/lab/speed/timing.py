@@ -27,7 +27,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Ratio of two medians, and the extremes of the ratios of single rounds; it lies between them."""
+    """Median and extremes of the ratios of single rounds: in one round both met the same machine."""
 
     value: float
     low: float
@@ -57,7 +57,7 @@ def ratio(above: Times, below: Times) -> Ratio:
     Ratio(value=2.0, low=2.0, high=3.0)
     """
     singles = [a / b for a, b in zip(above.rounds, below.rounds, strict=True)]
-    return Ratio(above.median / below.median, min(singles), max(singles))
+    return Ratio(statistics.median(singles), min(singles), max(singles))
 
 
 def _repeats(call: Call, sample: float) -> int:
