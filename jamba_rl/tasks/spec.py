@@ -11,7 +11,10 @@ from jamba_rl.catalogue import Data
 # Which observation numbers are positions and which velocities, by env name without version:
 # the versions that gymnasium can still make agree, as long as no kwarg adds observations.
 PARTS: dict[str, dict[str, tuple[int, ...]]] = {
+    "CartPole": {"positions": (0, 2), "velocities": (1, 3)},
     "HalfCheetah": {"positions": tuple(range(8)), "velocities": tuple(range(8, 17))},
+    "Hopper": {"positions": tuple(range(5)), "velocities": tuple(range(5, 11))},
+    "MountainCarContinuous": {"positions": (0,), "velocities": (1,)},
     "Pendulum": {"positions": (0, 1), "velocities": (2,)},
 }
 WORDS = ("positions", "velocities")

@@ -46,7 +46,7 @@ def test_a_gymnasium_id_takes_the_protocol_of_the_task_that_is_that_env() -> Non
     cheetah = load_task("halfcheetah").protocol
     assert load_task("HalfCheetah-v4").protocol == load_task("HalfCheetah-v5").protocol == cheetah
     assert (
-        load_task("CartPole-v1").protocol.model_dump()
+        load_task("Acrobot-v1").protocol.model_dump()
         == catalogue.load(catalogue.folder("envs") / "default.yaml")["protocol"]
     )
 
@@ -72,7 +72,7 @@ def test_a_module_before_the_id_is_imported() -> None:
         ("pendulm-p", "pendulum-p"),
         ("HalfCheeta-v4", "HalfCheetah-v4"),
         ("HalfCheetah", "halfcheetah"),
-        ("Hopper", "Hopper-v5"),
+        ("Walker", "Walker2d-v5"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest_of_tasks_and_ids(given: str, meant: str) -> None:

@@ -61,6 +61,30 @@ def test_the_table_of_halfcheetah_is_the_simulators_own(version: str) -> None:
     np.testing.assert_allclose(observation[list(table["velocities"])], velocities)
 
 
+@old_version
+@pytest.mark.parametrize("version", ["v4", "v5"])
+def test_the_table_of_hopper_is_the_simulators_own(version: str) -> None:
+    env = gymnasium.make(f"Hopper-{version}")
+    env.reset(seed=0)
+    positions, velocities = np.arange(6) / 10 + 1, np.arange(6) / 10 + 5
+    env.unwrapped.set_state(positions, velocities)
+    observation = env.unwrapped._get_obs()
+    np.testing.assert_allclose(observation[list(PARTS["Hopper"]["positions"])], positions[1:])
+    np.testing.assert_allclose(observation[list(PARTS["Hopper"]["velocities"])], velocities)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "MountainCarContinuous-v0"])
+def test_the_velocities_of_the_classics_change_the_positions(name: str) -> None:
+    env = gymnasium.make(name).unwrapped
+    env.reset(seed=0)
+    table = PARTS[name.partition("-")[0]]
+    assert sorted(table["positions"] + table["velocities"]) == list(range(env.observation_space.shape[0]))
+    before = env.state = np.full(env.observation_space.shape, 0.02)
+    after = env.step(env.action_space.sample())[0]
+    moved = after[list(table["positions"])] - before[list(table["positions"])]
+    assert np.all(moved > 0)  # as the velocities say, whatever was done
+
+
 def test_the_table_of_pendulum_is_the_simulators_own() -> None:
     env = gymnasium.make("Pendulum-v1").unwrapped
     env.reset(seed=0)
