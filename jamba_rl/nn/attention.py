@@ -6,6 +6,8 @@ P steps remembered (W - 1, or without a window all of them), S = P + T.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,10 +15,14 @@ from torch import Tensor, nn
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.episodes import age_after, episode_starts, positions, same_episode
 from jamba_rl.nn.kernels.attention import AttentionInputs, kernel_attention, kernel_attention_step
+from jamba_rl.nn.kernels.attention_layer import StepSizes, kernel_step, step_applies
+from jamba_rl.nn.kernels.layers import find, find_all, only_multiplies, shapes_of
 from jamba_rl.nn.kernels.library import kernels_apply, needs_grad
 from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.positions import rotate
 
+# In the order of the kernel of one step, which ends with lag_bias.
+_PROJECTIONS = (("qkv_proj", "weight"), ("qkv_proj", "bias"), ("out_proj", "weight"), ("out_proj", "bias"))
 MASKED = -1e9  # finite: a softmax over it stays free of NaN
 
 
@@ -44,9 +50,15 @@ class Attention(Mixer):
         if config.position == "relative":
             assert config.window is not None  # the configuration says so
             self.lag_bias = nn.Parameter(torch.zeros(heads, config.window))
+        # Whether queries, keys and values are three of a kind, and remembered for a fixed time.
+        self._packs = shared == heads and config.window is not None
+        rope_base = config.rope_base if config.position == "rope" else 0.0
+        self._sizes = StepSizes(heads, self.head_dim, config.window or 0, rope_base)
+        self._shapes = shapes_of(self._parameters_of_step())
 
-    def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+    def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         B, T, D = x.shape
+        state = self.initial_state(B) if state is None else state
         keys, values, age = state
         heads_BTHK = self._heads(x, age, reset)
         if self._packs:
@@ -58,6 +70,14 @@ class Attention(Mixer):
         return self.out_proj(y_BTHK.reshape(B, T, D)), state
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+        modules = self._modules
+        if self._packs and only_multiplies(modules["qkv_proj"]) and only_multiplies(modules["out_proj"]):
+            parameters = self._parameters_of_step()
+            if step_applies(self._sizes, self._shapes, parameters, x, state, reset):
+                return kernel_step(self._sizes, parameters, x, state, reset)
+        return self._step_in_parts(x, state, reset)
+
+    def _step_in_parts(self, x: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
         B, D = x.shape
         keys, values, age = state
         reset_B1 = None if reset is None else reset[:, None]
@@ -75,10 +95,8 @@ class Attention(Mixer):
         cache = weight.new_zeros(batch, remembered, config.num_kv_heads, self.head_dim)
         return cache, cache, torch.zeros(batch, dtype=torch.long, device=weight.device)
 
-    @property
-    def _packs(self) -> bool:
-        """Whether queries, keys and values are three of a kind, and remembered for a fixed time."""
-        return self.config.num_kv_heads == self.config.num_heads and self.config.window is not None
+    def _parameters_of_step(self) -> list[Any]:
+        return [*find_all(self, _PROJECTIONS), find(self, "lag_bias")]
 
     def _heads(self, x: Tensor, age: Tensor, reset: Tensor | None) -> Tensor:
         """Queries, keys and values (B, T, H + 2 G, K), the first two turned if positions are rotary."""
@@ -118,7 +136,7 @@ def grouped_attention(
     T, S = q.shape[1], keys.shape[1]
     mask_BHTS = same_episode(starts, S - T)[:, None]
     if lag_bias is not None:
-        mask_BHTS = _band(lag_bias, T) + torch.where(mask_BHTS, 0.0, MASKED)
+        mask_BHTS = _band(lag_bias, T) + _masked(mask_BHTS, q.dtype)
     else:
         seen_TS = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
         mask_BHTS = mask_BHTS & (seen_TS if window is None else seen_TS.triu(S - T - window + 1))
@@ -173,7 +191,7 @@ def torch_attention(inputs: AttentionInputs) -> tuple[Tensor, Tensor]:
     values_BHSK = torch.cat([values_BVHK, v_BTHK], 1).transpose(1, 2)
     band_HTS = _band(qkv.new_zeros(1, W) if bias_HW is None else bias_HW, T)
     starts_BT = episode_starts(age_B, reset_BT, T)
-    mask_BHTS = band_HTS + torch.where(same_episode(starts_BT, W - 1), 0.0, MASKED)[:, None]
+    mask_BHTS = band_HTS + _masked(same_episode(starts_BT, W - 1)[:, None], qkv.dtype)
     scores_BHTS = torch.matmul(q_BTHK.transpose(1, 2) * K**-0.5, keys_BHSK.transpose(2, 3)) + mask_BHTS
     y_BHTK = torch.matmul(scores_BHTS.softmax(-1), values_BHSK)
     return y_BHTK.transpose(1, 2).contiguous(), age_after(starts_BT)
@@ -200,6 +218,11 @@ def _next_cache(cache_BVHK: Tensor, new_BTHK: Tensor) -> Tensor:
     """The V last of the cached and the new steps."""
     V, T = cache_BVHK.shape[1], new_BTHK.shape[1]
     return new_BTHK[:, T - V :] if T >= V else torch.cat([cache_BVHK[:, T:], new_BTHK], 1)
+
+
+def _masked(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """What to add to scores: nothing where ``seen``."""
+    return torch.where(seen, 0.0, MASKED).to(dtype)
 
 
 def _band(bias_HW: Tensor, T: int) -> Tensor:

@@ -6,6 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.nn.config import JambaConfig
+from jamba_rl.nn.kernels.feedforward import feedforward_applies, kernel_feedforward
+from jamba_rl.nn.kernels.layers import find_all, only_multiplies, shapes_of
+
+# In the order of the kernel.
+_PARAMETERS = (("in_proj", "weight"), ("in_proj", "bias"), ("out_proj", "weight"), ("out_proj", "bias"))
 
 
 def activate(hidden: Tensor, act: str) -> Tensor:
@@ -32,7 +37,14 @@ class FeedForward(nn.Module):
         self.act = config.ffn_act
         self.in_proj = nn.Linear(config.d_model, input_width(self.act, config.d_ffn), bias=config.ffn_bias)
         self.out_proj = nn.Linear(config.d_ffn, config.d_model, bias=config.ffn_bias)
+        self._features, self._hidden = config.d_model, config.d_ffn
+        self._shapes = shapes_of(find_all(self, _PARAMETERS))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., D) to (..., D)."""
+        modules = self._modules
+        if x.dim() == 2 and only_multiplies(modules["in_proj"]) and only_multiplies(modules["out_proj"]):
+            parameters = find_all(self, _PARAMETERS)
+            if feedforward_applies(self._features, self._shapes, parameters, x):
+                return kernel_feedforward(self.act, self._hidden, parameters, x)
         return self.out_proj(activate(self.in_proj(x), self.act))

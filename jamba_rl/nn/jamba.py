@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -22,7 +23,7 @@ from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.norm import RMSNorm
 from jamba_rl.nn.positions import LearnedPosition
 from jamba_rl.nn.rnn import Recurrent
-from jamba_rl.nn.router import Routing, Routings
+from jamba_rl.nn.router import Router, Routing, Routings
 from jamba_rl.nn.ssm import LinearSSM
 
 MIXER_CLASSES: dict[str, Callable[[JambaConfig], Mixer]] = {
@@ -55,61 +56,60 @@ class Block(nn.Module):
 
     def __init__(self, mixer: str, ffn: str, config: JambaConfig) -> None:
         super().__init__()
-        self.mixer: Mixer | None = MIXER_CLASSES[mixer](config) if mixer != "N" else None
-        self.mixer_norm = RMSNorm(config.d_model, config.norm_eps) if self.mixer is not None else None
-        self.ffn = FEEDFORWARD_CLASSES[ffn](config) if ffn != "-" else None
-        self.ffn_norm = RMSNorm(config.d_model, config.norm_eps) if self.ffn is not None else None
-        self.dropout = nn.Dropout(config.dropout) if config.dropout else None
+        if mixer != "N":
+            self.mixer = MIXER_CLASSES[mixer](config)
+            self.mixer_norm = RMSNorm(config.d_model, config.norm_eps)
+        if ffn != "-":
+            self.ffn = FEEDFORWARD_CLASSES[ffn](config)
+            self.ffn_norm = RMSNorm(config.d_model, config.norm_eps)
+        self.dropout = config.dropout
         self.recompute = config.gradient_checkpointing
-        self.random = config.dropout > 0
 
     def forward(
-        self, x: Tensor, state: State, reset: Tensor | None, one_step: bool
+        self, x: Tensor, state: State | None, reset: Tensor | None, one_step: bool
     ) -> tuple[Tensor, State, Routing | None]:
         """Apply both branches to (B, T, D), or to (B, D) when ``one_step``."""
-        run = self._recomputed if self.recompute and self.training and torch.is_grad_enabled() else _called
-        routing = None
-        if self.mixer is not None:
-            y, state = run(self._mix, x, state, reset, one_step)
-            x = x + y
-        if isinstance(self.ffn, MixtureOfExperts) and self.ffn_norm is not None:
+        run = _recomputed if self.recompute and self.training and torch.is_grad_enabled() else _called
+        parts = self._modules  # attributes of a module take a search that costs as much as a small layer
+        mixer, ffn, routing = parts.get("mixer"), parts.get("ffn"), None
+        if mixer is not None:
+            y, state = run(_mix, mixer, parts["mixer_norm"], x, state, reset, one_step)
+            x = x + self._dropped(y)
+        if isinstance(ffn, MixtureOfExperts):
             # The router stays outside of what is computed twice: a tie might fall the other way the second time.
             normed = self.ffn_norm(x)
-            routing = self.ffn.router(normed)
-            x = x + run(self._apply_experts, normed, routing)
-        elif self.ffn is not None:
-            x = x + run(self._feed_forward, x)
-        return x, state, routing
+            routing = ffn.router(normed)
+            x = x + self._dropped(run(ffn.experts, normed, routing))
+        elif ffn is not None:
+            x = x + self._dropped(run(_feed_forward, ffn, parts["ffn_norm"], x))
+        return x, state or (), routing
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of the mixer; () where there is none."""
-        return self.mixer.initial_state(batch) if self.mixer is not None else ()
-
-    def _recomputed(self, branch: Callable[..., Any], *args: Any) -> Any:
-        return checkpoint(branch, *args, use_reentrant=False, preserve_rng_state=self.random)
-
-    def _mix(self, x: Tensor, state: State, reset: Tensor | None, one_step: bool) -> tuple[Tensor, State]:
-        assert self.mixer is not None
-        assert self.mixer_norm is not None
-        mix = self.mixer.step if one_step else self.mixer
-        y, state = mix(self.mixer_norm(x), state, reset)
-        return self._dropped(y), state
-
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        assert self.ffn is not None
-        assert self.ffn_norm is not None
-        return self._dropped(self.ffn(self.ffn_norm(x)))
-
-    def _apply_experts(self, normed: Tensor, routing: Routing) -> Tensor:
-        assert isinstance(self.ffn, MixtureOfExperts)
-        return self._dropped(self.ffn.experts(normed, routing))
+        return self.mixer.initial_state(batch) if "mixer" in self._modules else ()
 
     def _dropped(self, y: Tensor) -> Tensor:
-        return y if self.dropout is None else self.dropout(y)
+        return F.dropout(y, self.dropout, self.training) if self.dropout else y
+
+
+def _mix(
+    mixer: Mixer, norm: nn.Module, x: Tensor, state: State, reset: Tensor | None, one_step: bool
+) -> tuple[Tensor, State]:
+    y, state = mixer.step(norm(x), state, reset) if one_step else mixer(norm(x), state, reset)
+    return y, state
+
+
+def _feed_forward(ffn: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
+    y: Tensor = ffn(norm(x))
+    return y
 
 
 def _called(branch: Callable[..., Any], *args: Any) -> Any:
     return branch(*args)
+
+
+def _recomputed(branch: Callable[..., Any], *args: Any) -> Any:
+    return checkpoint(branch, *args, use_reentrant=False, preserve_rng_state=False)  # dropout is outside
 
 
 class Jamba(nn.Module):
@@ -148,7 +148,7 @@ class Jamba(nn.Module):
         :raises ValueError: shapes, types or devices do not fit, or x (on the CPU) is not finite
         """
         check_input(x, state, reset, self.norm.weight, steps=True, parts=self._state_size)
-        return self._run(x, self.initial_state(len(x)) if state is None else state, reset, one_step=False)
+        return self._run(x, state, reset, one_step=False)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> JambaOutput:
         """Run one step of (B, D) at constant cost; ``reset`` is (B,) bool; errors as of ``forward``."""
@@ -170,25 +170,27 @@ class Jamba(nn.Module):
         """
         if self.config.balance != "bias":
             return
-        routers = [block.ffn.router for block in self.blocks if isinstance(block.ffn, MixtureOfExperts)]
+        routers = [module for module in self.modules() if isinstance(module, Router)]
         for router, statistics in zip(routers, routing.statistics(), strict=True):
             router.rebalance(statistics.load, self.config.balance_coef)
 
-    def _run(self, x: Tensor, state: State, reset: Tensor | None, one_step: bool) -> JambaOutput:
+    def _run(self, x: Tensor, state: State | None, reset: Tensor | None, one_step: bool) -> JambaOutput:
         after: list[Tensor] = []
         routings: list[Routing] = []
         start = 0
         if self.position is not None:
-            place = self.position.step if one_step else self.position
-            x, (age,) = place(x, state[:1], reset)
+            place: Callable[..., tuple[Tensor, State]] = self.position.step if one_step else self.position
+            x, (age,) = place(x, None if state is None else state[:1], reset)
             after.append(age)
             start = 1
-        for block, size in zip(self.blocks, self._sizes, strict=True):
-            x, block_state, routing = block(x, state[start : start + size], reset, one_step)
+        for block, size in zip(self._modules["blocks"]._modules.values(), self._sizes, strict=True):  # type: ignore[union-attr]
+            before = None if state is None else state[start : start + size]
+            x, block_state, routing = block(x, before, reset, one_step)
             after.extend(block_state)
             start += size
             if routing is not None:
                 routings.append(routing)
         if torch.is_autocast_enabled(x.device.type):  # memory keeps its type, whatever the layers compute in
-            after = [new.to(old.dtype) for new, old in zip(after, state, strict=True)]
+            kinds = self.initial_state(0) if state is None else state
+            after = [new.to(old.dtype) for new, old in zip(after, kinds, strict=True)]
         return JambaOutput(self.norm(x), tuple(after), Routings(tuple(routings), self.config))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jamba_rl.nn.config import JambaConfig
+from jamba_rl.nn.kernels.layers import find, find_all, only_multiplies, shapes_of
 from jamba_rl.nn.kernels.mamba_step import StepSizes, kernel_step, step_applies
 from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.norm import RMSNorm
@@ -65,8 +66,7 @@ class Mamba(Mixer):
             self.b_layernorm = RMSNorm(n, config.norm_eps)
             self.c_layernorm = RMSNorm(n, config.norm_eps)
         self._sizes = StepSizes(d, e, n, r, config.d_conv, config.norm_eps)
-        parameters = self._inner() + self._find_all(_OUTER)
-        self._shapes = [None if parameter is None else parameter.shape for parameter in parameters]
+        self._shapes = shapes_of(self._inner() + find_all(self, _OUTER))
         self.reset_parameters()
 
     @torch.no_grad()
@@ -79,14 +79,14 @@ class Mamba(Mixer):
         dt = torch.empty_like(self.dt_proj.bias).uniform_(math.log(config.dt_min), math.log(config.dt_max)).exp()
         self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
-    def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        conv_state, h = state
+    def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+        conv_state, h = (None, None) if state is None else state
         y, conv_state, h = mamba_inner(self.in_proj(x), self._inner_weights(), conv_state, h, reset)
         return self.out_proj(y), (conv_state, h)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        if _is_plain(self._modules["in_proj"]) and _is_plain(self._modules["out_proj"]):
-            parameters = self._inner() + self._find_all(_OUTER)
+        if only_multiplies(self._modules["in_proj"]) and only_multiplies(self._modules["out_proj"]):
+            parameters = self._inner() + find_all(self, _OUTER)
             if step_applies(self._sizes, self._shapes, parameters, x, state, reset):
                 return kernel_step(self._sizes, parameters, x, state, reset)
         return self.forward(x, state, reset)  # everything inside takes one step as well as a sequence
@@ -105,21 +105,4 @@ class Mamba(Mixer):
         return InnerWeights(conv_weight.squeeze(1), conv_bias, *projections, A_log, D, *norms, eps=self.config.norm_eps)
 
     def _inner(self) -> list[Any]:
-        return [_find(self, "A_log"), _find(self, "D"), *self._find_all(_INNER)]
-
-    def _find_all(self, names: tuple[tuple[str, str], ...]) -> list[Any]:
-        modules = self._modules
-        return [_find(modules.get(module), name) for module, name in names]
-
-
-def _find(module: nn.Module | None, name: str) -> Tensor | None:
-    """Return ``getattr(module, name)``, at once where it is a parameter: the usual search costs as much as a kernel."""
-    if module is None:
-        return None
-    parameters = module._parameters
-    return parameters[name] if name in parameters else getattr(module, name)
-
-
-def _is_plain(linear: nn.Module | None) -> bool:
-    """Return whether to call the layer is to multiply by its weights: nobody has replaced or hooked it."""
-    return type(linear) is nn.Linear and not linear._forward_hooks and not linear._forward_pre_hooks
+        return [find(self, "A_log"), find(self, "D"), *find_all(self, _INNER)]

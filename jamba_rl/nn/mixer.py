@@ -19,11 +19,11 @@ class Mixer(nn.Module, ABC):
     """
 
     @abstractmethod
-    def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Mix whole sequences, in parallel over time where the mixer can.
 
         :param x: (B, T, D)
-        :param state: of ``initial_state(B)``, or what an earlier call returned
+        :param state: of ``initial_state(B)``, or what an earlier call returned; None for an empty one
         :param reset: (B, T) bool, None for no resets
         :return: y (B, T, D) and the state after the last step
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from jamba_rl.nn.kernels.layers import find
 from jamba_rl.nn.kernels.library import kernels_apply
 from jamba_rl.nn.kernels.norm import kernel_rms_norm
 
@@ -26,4 +27,4 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (..., D)."""
-        return rms_norm(x, self.weight, self.eps)
+        return rms_norm(x, find(self, "weight"), self.eps)

@@ -42,8 +42,9 @@ class LearnedPosition(Mixer):
         self.table = nn.Embedding(config.max_positions, config.d_model)
         nn.init.normal_(self.table.weight, std=0.02)
 
-    def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        starts_BT = episode_starts(state[0], reset, x.shape[1])
+    def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+        (age,) = self.initial_state(len(x)) if state is None else state
+        starts_BT = episode_starts(age, reset, x.shape[1])
         position_BT = positions(starts_BT).clamp(max=self.table.num_embeddings - 1)
         return x + self.table(position_BT), (age_after(starts_BT),)
 

@@ -20,11 +20,11 @@ class Recurrent(Mixer):
 
     def __init__(self, cell: type[nn.LSTM] | type[nn.GRU], config: JambaConfig) -> None:
         super().__init__()
-        assert config.d_hidden is not None
         self.rnn = cell(config.d_model, config.d_hidden, batch_first=True)
         self.out_proj = nn.Linear(config.d_hidden, config.d_model, bias=False)
 
-    def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+    def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+        state = self.initial_state(len(x)) if state is None else state
         cuts = [0] if reset is None else sorted({0, *reset.any(0).nonzero().flatten().tolist()})
         pieces = []
         for start, end in zip(cuts, [*cuts[1:], x.shape[1]], strict=True):

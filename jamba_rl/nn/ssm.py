@@ -35,14 +35,14 @@ class LinearSSM(Mixer):
         low, high = math.log(config.dt_min), math.log(config.dt_max * 10)
         self.log_dt = nn.Parameter(torch.empty(states).uniform_(low, high))
 
-    def forward(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
+    def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         u_BTS = self.in_proj(x)
         dt_S, gain_S = self._rates()
         # selective_scan multiplies the input by dt; divide it out again
         one_BT1 = u_BTS.new_ones(1, 1, 1).expand(*u_BTS.shape[:2], 1)
         h_BTS, h_BS1 = selective_scan(
             u_BTS * (gain_S / dt_S), dt_S.expand_as(u_BTS), -torch.ones_like(dt_S)[:, None], one_BT1, one_BT1,
-            reset=reset, initial_state=state[0][..., None],
+            reset=reset, initial_state=None if state is None else state[0][..., None],
         )  # fmt: skip
         return self.out_proj(h_BTS) + self.D * x, (h_BS1[..., 0],)
 

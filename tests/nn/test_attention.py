@@ -48,3 +48,13 @@ def test_without_a_window_the_state_holds_the_longest_running_episode_and_no_mor
     reset[0, 3] = reset[1, 6] = True
     keys, _, age = module(x, module.initial_state(2), reset)[1]
     assert (keys.shape[1], age.tolist()) == (6, [6, 3])
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_half_precision_parameters_work_as_well(heads):
+    module = layer(position="relative", window=4, num_kv_heads=heads)
+    x = torch.randn(2, 9, 16, dtype=torch.double)
+    exact = module(x, None)[0]
+    rough, state = module.bfloat16()(x.bfloat16(), None)
+    torch.testing.assert_close(rough.double(), exact, rtol=0.1, atol=0.05)
+    assert module.step(x[:, 0].bfloat16(), state)[0].dtype is torch.bfloat16

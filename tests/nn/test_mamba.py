@@ -12,6 +12,7 @@ from torch.nn.functional import linear, rms_norm, silu, softplus
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.mamba import Mamba
 from jamba_rl.nn.mixer import State
+from tests.nn.changes import AddOne, add_one
 from tests.nn.scan.problems import assert_close, needs_kernel, with_gradients
 
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
@@ -188,15 +189,6 @@ def test_strides_do_not_matter():
         torch.testing.assert_close(model.step(x[:, 2], apart, reset[:, 2]), expected, rtol=0, atol=0)
 
 
-def _add_one(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    return output + 1
-
-
-class _AddOne(nn.Module):
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + 1
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -205,8 +197,8 @@ class _AddOne(nn.Module):
         lambda m: setattr(m.dt_proj.bias, "data", m.dt_proj.bias.data + 1),
         lambda m: setattr(m.x_proj, "weight", nn.Parameter(m.x_proj.weight.detach().t().contiguous().t() * 2)),
         lambda m: setattr(m, "out_proj", nn.Sequential(m.out_proj, nn.Tanh())),
-        lambda m: m.in_proj.register_forward_hook(_add_one),
-        lambda m: nn.utils.parametrize.register_parametrization(m.conv1d, "weight", _AddOne()),
+        lambda m: m.in_proj.register_forward_hook(add_one),
+        lambda m: nn.utils.parametrize.register_parametrization(m.conv1d, "weight", AddOne()),
         lambda m: m.double().float(),
     ],
     ids=["loaded", "assigned", "data", "replaced", "wrapped", "hooked", "parametrised", "moved"],

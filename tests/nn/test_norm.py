@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import rms_norm as torch_rms_norm
 
 from jamba_rl.nn.norm import RMSNorm, rms_norm
+from tests.nn.changes import AddOne
 from tests.nn.scan.problems import assert_close, needs_kernel, single, with_gradients
 
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
@@ -69,6 +70,30 @@ def test_the_module_is_torch_s():
     torch.testing.assert_close(ours(x), theirs(x))
     assert ours.double()(x.double()).dtype is torch.float64
     assert ours.bfloat16()(x.bfloat16()).dtype is torch.bfloat16
+
+
+@compiles
+def test_without_a_graph_too_the_module_is_one_call_and_torch_s(monkeypatch):
+    norm = RMSNorm(20, EPS)
+    x = torch.randn(6, 5, 20)[:, 2]
+    with torch.no_grad():
+        expected = torch_rms_norm(x.double(), (20,), norm.weight.double(), EPS)
+        monkeypatch.setattr(torch.nn.functional, "rms_norm", None)
+        assert_close({"y": norm(x)}, {"y": expected}, 1e-6)
+
+
+def test_the_module_sees_what_has_become_of_its_weight():
+    x = torch.randn(3, 8)
+    plain = torch_rms_norm(x, (8,), eps=EPS)
+    with torch.no_grad():
+        norm = RMSNorm(8, EPS)
+        torch.testing.assert_close(norm(x), plain)
+        norm.weight.data = torch.full((8,), 3.0)
+        torch.testing.assert_close(norm(x), 3 * plain)
+        norm.weight = torch.nn.Parameter(torch.full((8,), 4.0))
+        torch.testing.assert_close(norm(x), 4 * plain)
+        torch.nn.utils.parametrize.register_parametrization(norm, "weight", AddOne())
+        torch.testing.assert_close(norm(x), 5 * plain)
 
 
 @compiles

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jamba_rl.nn.kernels.library import address, call, kernels, needs_grad, resets, seq, thread_count
+from jamba_rl.nn.kernels.library import address, by_heads, call, kernels, needs_grad, resets, seq, thread_count
 
 _INPUTS = struct.Struct("6qd20q")
 _RESULTS = struct.Struct("11q")
@@ -64,17 +64,13 @@ def _laid_out(inputs: AttentionInputs) -> AttentionInputs:
     """Return the inputs as the kernel reads them: heads and features contiguous, all other strides may be anything."""
     qkv, keys_BVHK, values_BVHK, age_B, reset, bias_HW = inputs
     return AttentionInputs(
-        _by_rows(qkv),
-        _by_rows(keys_BVHK),
-        _by_rows(values_BVHK),
+        by_heads(qkv),
+        by_heads(keys_BVHK),
+        by_heads(values_BVHK),
         age_B.contiguous(),
         reset,
         None if bias_HW is None else bias_HW.contiguous(),
     )
-
-
-def _by_rows(tensor: Tensor) -> Tensor:
-    return tensor if tensor.stride()[-2:] == (tensor.shape[-1], 1) else tensor.contiguous()
 
 
 def _forward(inputs: AttentionInputs, kept: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -130,7 +126,7 @@ class _KernelAttention(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         *saved, kept = ctx.saved_tensors
         inputs = AttentionInputs(*saved)
-        qkv, dy_BTHK = inputs.qkv, _by_rows(dy)
+        qkv, dy_BTHK = inputs.qkv, by_heads(dy)
         dqkv = qkv.new_empty(*qkv.shape)
         dkeys, dvalues, dbias = (
             # Caches are mostly constants, and their gradients as much work as those of the sequence.

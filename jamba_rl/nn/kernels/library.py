@@ -31,6 +31,8 @@ class Kernels:
     attention_forward: Kernel
     attention_backward: Kernel
     attention_step: Kernel
+    attention_layer: Kernel
+    feedforward: Kernel
     lanes: int
     chunk: int
     tile: int
@@ -59,6 +61,8 @@ def kernels() -> Kernels:
         library.jamba_attention_forward,
         library.jamba_attention_backward,
         library.jamba_attention_step,
+        library.jamba_attention_layer,
+        library.jamba_feedforward,
         lanes,
         chunk,
         tile,
@@ -74,7 +78,7 @@ def kernels_apply(x: Tensor) -> bool:
     """
     if torch.compiler.is_compiling():
         return False
-    return x.device.type == "cpu" and x.dtype is not torch.float64 and build.library() is not None
+    return x.is_cpu and x.dtype is not torch.float64 and build.library() is not None
 
 
 def call(kernel: Kernel, packed: bytes) -> None:
@@ -100,6 +104,11 @@ def like(tensor: Tensor | None) -> Tensor | None:
 def rows(tensor: Tensor) -> Tensor:
     """Return the tensor, copied only if its last axis is not contiguous: the other strides may be anything."""
     return tensor if tensor.stride()[-1] == 1 else tensor.contiguous()
+
+
+def by_heads(tensor: Tensor) -> Tensor:
+    """Return the tensor, copied only if its last two axes are not contiguous: the other strides may be anything."""
+    return tensor if tensor.stride()[-2:] == (tensor.shape[-1], 1) else tensor.contiguous()
 
 
 def seq(tensor: Tensor | None) -> tuple[int, int, int]:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.kernels.library import address, call, kernels, kernels_apply, needs_grad, thread_count
+from jamba_rl.nn.kernels.layers import Parameters, Shapes, is_float, is_reset, readable
+from jamba_rl.nn.kernels.library import address, call, kernels, thread_count
 
 _STEP = struct.Struct("7qd21q")
 _MAX_STATES, _MAX_WIDTH = 256, 32
@@ -31,40 +32,27 @@ class StepSizes(NamedTuple):
 
 
 def step_applies(
-    sizes: StepSizes,
-    shapes: Sequence[torch.Size | None],
-    parameters: Sequence[Tensor | None],
-    x: Tensor,
-    state: Sequence[Tensor],
-    reset: Tensor | None,
+    sizes: StepSizes, shapes: Shapes, parameters: Parameters, x: Tensor, state: Sequence[Tensor], reset: Tensor | None
 ) -> bool:
     """Return whether :func:`kernel_step` can do it: everything fits, is float32 and on the CPU, and needs no graph.
 
     ``shapes`` are those that the parameters must have, None where there must be none.
     """
-    if not kernels_apply(x) or needs_grad((*parameters, x, *state)) or torch.is_autocast_enabled("cpu"):
+    if not readable(x, shapes, parameters, state):
         return False
     batch = x.shape[0] if x.dim() else 0
-    if not batch or sizes.N > _MAX_STATES or sizes.W > _MAX_WIDTH:
+    if not batch or sizes.N > _MAX_STATES or sizes.W > _MAX_WIDTH or not is_reset(reset, batch):
         return False
-    if reset is not None and not (reset.dtype is torch.bool and reset.shape == (batch,) and reset.is_cpu):
-        return False
-    for tensor, shape in zip(parameters, shapes, strict=True):
-        if tensor is None:
-            if shape is not None:
-                return False
-        elif not (_is_plain(tensor, shape) and tensor.is_contiguous()):
-            return False
     conv_state_BVE, ssm_state_BEN = state
     return (
-        _is_plain(x, (batch, sizes.D))
-        and _is_plain(conv_state_BVE, (batch, sizes.W - 1, sizes.E))
-        and _is_plain(ssm_state_BEN, (batch, sizes.E, sizes.N))
+        is_float(x, (batch, sizes.D))
+        and is_float(conv_state_BVE, (batch, sizes.W - 1, sizes.E))
+        and is_float(ssm_state_BEN, (batch, sizes.E, sizes.N))
     )
 
 
 def kernel_step(
-    sizes: StepSizes, parameters: Sequence[Tensor | None], x: Tensor, state: Sequence[Tensor], reset: Tensor | None
+    sizes: StepSizes, parameters: Parameters, x: Tensor, state: Sequence[Tensor], reset: Tensor | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Return the output ``[B,D]`` of the layer and its new state.
 
@@ -91,7 +79,3 @@ def kernel_step(
     )  # fmt: skip
     call(kernels().mamba_step, packed)
     return y, (new_conv_BVE, new_ssm_BEN)
-
-
-def _is_plain(tensor: Tensor, shape: tuple[int, ...] | None) -> bool:
-    return tensor.shape == shape and tensor.dtype is torch.float32 and tensor.is_cpu

@@ -52,11 +52,21 @@ typedef struct {
     float *dbias;
 } Attention;
 
+int jamba_attention_step(const Attention *a);
+
 INLINE int64_t round_up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
 /* Vectors are loaded and stored with any alignment: a block's columns begin at its first query's. */
 INLINE vec get(const float *from) { return load(from, LANES); }
 INLINE void put(float *to, vec v) { store(to, v, LANES); }
+
+/* Lanes whose column j + 0, 1, ... is one of from..to. */
+INLINE ivec within(int64_t j, int64_t from, int64_t to) {
+    ivec column;
+    for (int32_t i = 0; i < LANES; i++) column[i] = i;
+    column += (int32_t)j;
+    return (column >= (int32_t)from) & (column <= (int32_t)to);
+}
 
 /* Columns of one block of queries, filled up. */
 INLINE int64_t row_width(const Attention *a) { return round_up(a->window + ROWS - 1, SPAN); }

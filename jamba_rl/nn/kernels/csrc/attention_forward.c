@@ -44,14 +44,6 @@ static void read_bias(const Attention *a, int64_t head, float *bias) {
         bias[ROWS - 1 + x] = a->bias ? LOG2E * a->bias[head * a->window + a->window - 1 - x] : 0.0f;
 }
 
-/* Lanes whose column j + 0, 1, ... is one of from..to. */
-INLINE ivec within(int64_t j, int64_t from, int64_t to) {
-    ivec column;
-    for (int32_t i = 0; i < LANES; i++) column[i] = i;
-    column += (int32_t)j;
-    return (column >= (int32_t)from) & (column <= (int32_t)to);
-}
-
 /* The block's scores of columns j0 .. row_width, relative to its first query's oldest. */
 static void scores(const Attention *a, const Memory *m, int64_t t, int64_t j0, float *p) {
     int64_t width = row_width(a), columns = all_columns(a), padded = padded_size(a);

@@ -72,15 +72,15 @@ static int scan(const Layer *l, const Between *m, int64_t first, int64_t last) {
 static int step_rows(const Layer *l, const Between *m, int64_t first, int64_t last) {
     int64_t n = last - first, D = l->features, E = l->channels, R = l->rank, P = projected_size(l);
     float *projected = m->projected + first * P;
-    product(&(Product){n, D, 2 * E, l->x + first * D, D, l->in_proj, l->in_bias, m->xz + first * 2 * E, 2 * E});
+    jamba_product(&(Product){n, D, 2 * E, l->x + first * D, D, l->in_proj, l->in_bias, m->xz + first * 2 * E, 2 * E});
     for (int64_t channel = 0; channel < E; channel += LANES) convolve(l, m, first, last, channel);
-    product(&(Product){n, E, P, m->x + first * E, E, l->x_proj, 0, projected, P});
+    jamba_product(&(Product){n, E, P, m->x + first * E, E, l->x_proj, 0, projected, P});
     if (l->dt_norm)
         jamba_norm_forward(&(Norm){.rows = n, .size = {R, l->states, l->states}, .eps = l->eps, .x = projected,
                                    .weight = {l->dt_norm, l->B_norm, l->C_norm}, .y = projected});
-    product(&(Product){n, R, E, projected, P, l->dt_proj, 0, m->dt + first * E, E});
+    jamba_product(&(Product){n, R, E, projected, P, l->dt_proj, 0, m->dt + first * E, E});
     if (scan(l, m, first, last)) return 1;
-    product(&(Product){n, E, D, m->y + first * E, E, l->out_proj, l->out_bias, l->y + first * D, D});
+    jamba_product(&(Product){n, E, D, m->y + first * E, E, l->out_proj, l->out_bias, l->y + first * D, D});
     return 0;
 }
 
