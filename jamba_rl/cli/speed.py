@@ -27,8 +27,8 @@ def core(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Measure this alone: parity, exactness, scan, layer, minibatch, length, step, checkpointing or "
-            "streaming. Repeatable.",
+            help="Measure this alone: parity, exactness, scan, layer, minibatch, length, step, checkpointing, compiled "
+            "or streaming. Repeatable.",
         ),
     ] = None,
     rounds: Annotated[int, typer.Option(callback=at_least(1), metavar="N", help="Timed rounds; medians count.")] = 15,

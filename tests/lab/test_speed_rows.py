@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jamba_rl.lab.speed import peers
 from jamba_rl.lab.speed.checkpointing import checkpointing, memory
+from jamba_rl.lab.speed.compiled import compiled
 from jamba_rl.lab.speed.core import MEASUREMENTS, chosen, measure
 from jamba_rl.lab.speed.effort import Effort
 from jamba_rl.lab.speed.exactness import exactness, relative_error
@@ -35,6 +36,7 @@ TINY: dict[str, tuple[Callable[[], list[Row]], int]] = {
     "minibatch": (lambda: minibatch(QUICK, batch=2, steps=6, d_model=16), 2),
     "length": (lambda: length(QUICK, lengths=(4, 8), batch=2, d_model=16), 2),
     "step": (lambda: step(QUICK, batch=2, d_model=4 * HEADS), 5),
+    "compiled": (lambda: compiled(QUICK, d_model=8, batch=2, steps=3, envs=2, backend="aot_eager"), 2),
     "checkpointing": (lambda: checkpointing(QUICK, "MA", d_model=16, batch=2, steps=8), 3),
     "streaming": (lambda: streaming(QUICK, d_model=16, window=8), 4),
 }
@@ -42,6 +44,7 @@ EXACT = ("parity", "exactness", "streaming")  # these must reach their bars what
 NEED_TRANSFORMERS = ("parity", "layer", "step")
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch.compile's
 @pytest.mark.parametrize("name", TINY)
 def test_every_measurement_gives_sound_rows(name: str) -> None:
     if name in NEED_TRANSFORMERS:

@@ -11,6 +11,7 @@ import torch
 from jamba_rl.catalogue import unknown
 from jamba_rl.lab import provenance
 from jamba_rl.lab.speed.checkpointing import checkpointing
+from jamba_rl.lab.speed.compiled import compiled
 from jamba_rl.lab.speed.effort import Effort
 from jamba_rl.lab.speed.exactness import exactness
 from jamba_rl.lab.speed.layer import layer, minibatch
@@ -33,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[[Effort], list[Row]]] = {
     "length": length,
     "step": step,
     "checkpointing": checkpointing,
+    "compiled": compiled,
     "streaming": streaming,
 }
 
