@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from jamba_rl.nn import Jamba, JambaConfig, State
+from jamba_rl.nn import Jamba, JambaConfig, JambaOutput, State
+from jamba_rl.nn.router import Routings
+
+
+class Encoded(NamedTuple):
+    """What an encoder returns."""
+
+    latent: Tensor
+    """(B, T, L), or (B, L) of a step."""
+    state: State
+    """The memory after it."""
+    routing: Routings
+    """How tokens went to experts."""
 
 
 class Encoder(nn.Module):
@@ -30,21 +44,31 @@ class Encoder(nn.Module):
         self.backbone = Jamba(config)
         self.latent_dim = config.d_model + features_dim
 
-    def forward(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
-        """Latent (B, T, L) of sequences.
+    def forward(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> Encoded:
+        """Encode sequences.
 
         :param features: (B, T, F)
         :param previous: (B, T, A) encoded action of the step before, zero at the start of an episode
         :param state: memory before the first step
         :param reset: (B, T) bool, set at the first step of an episode; None for no resets
         """
-        out = self.backbone(self.embed(torch.cat([features, previous], -1)), state, reset)
-        return torch.cat([out.hidden, features], -1), out.state
+        return _encoded(self.backbone(self._embedded(features, previous), state, reset), features)
 
-    def step(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
-        """Latent (B, L) of one step; arguments as in ``forward`` without time."""
-        out = self.backbone.step(self.embed(torch.cat([features, previous], -1)), state, reset)
-        return torch.cat([out.hidden, features], -1), out.state
+    def step(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> Encoded:
+        """Encode one step; arguments as in ``forward`` without time."""
+        return _encoded(self.backbone.step(self._embedded(features, previous), state, reset), features)
+
+    def initial_state(self, batch: int) -> State:
+        """Empty memory of ``batch`` sequences."""
+        return self.backbone.initial_state(batch)
+
+    def _embedded(self, features: Tensor, previous: Tensor) -> Tensor:
+        x: Tensor = self.embed(torch.cat([features, previous], -1))
+        return x
+
+
+def _encoded(out: JambaOutput, features: Tensor) -> Encoded:
+    return Encoded(torch.cat([out.hidden, features], -1), out.state, out.routing)
 
 
 class ActionEncoder(nn.Module):

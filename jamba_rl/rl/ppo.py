@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from math import gcd
+import io
+import pathlib
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,22 +16,18 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.utils import FloatSchedule, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.nn import State
-from jamba_rl.rl.policies import (
-    JambaPolicy,
-    LstmPolicy,
-    MlpPolicy,
-    RecurrentActorCriticPolicy,
-    SSMPolicy,
-    to_arrays,
-    to_tensors,
-)
-from jamba_rl.rl.rollouts import SequenceDictRolloutBuffer, SequenceRolloutBuffer
-
-LONGEST_SEQUENCE = 64  # default limit: longer windows cost attention more and gave nothing
+from jamba_rl.rl.actor_critic import RecurrentActorCriticPolicy
+from jamba_rl.rl.finite import check_experience
+from jamba_rl.rl.optimizer import keep_ratios
+from jamba_rl.rl.policies import POLICIES
+from jamba_rl.rl.rollouts import SequenceRolloutBuffer, buffer_class
+from jamba_rl.rl.schedules import WarmUp
+from jamba_rl.rl.sequences import to_arrays, to_tensors
+from jamba_rl.rl.windows import check_minibatch, warn_of_single_steps, window_length
 
 
 class RecurrentPPO(PPO):
@@ -38,13 +37,21 @@ class RecurrentPPO(PPO):
     ``sb3_contrib.RecurrentPPO``; the update itself is SB3's. Rollouts are cut into windows of
     ``sequence_length`` steps, each with the memory it began with; gradient flows through a window.
 
-    :param policy: a policy class or name: JambaPolicy, SSMPolicy, LstmPolicy, MlpPolicy
+    All other arguments are those of ``PPO``. A mixture of experts adds ``train/router_balance_loss``,
+    ``train/router_z_loss``, ``train/router_max_over_mean``, ``train/router_dead`` and
+    ``train/router_load/<layer>/<expert>`` to the logger's keys.
+
+    :param policy: a policy class or name: JambaPolicy, MambaPolicy, AttentionPolicy, SSMPolicy, LstmPolicy,
+        GruPolicy, MlpPolicy, or one of SB3's and sb3_contrib's: CnnPolicy, MlpLstmPolicy and so on
     :param env: the env, or its gymnasium id
+    :param learning_rate: a number or a schedule
     :param n_steps: steps per env and rollout
-    :param batch_size: minibatch size in transitions
+    :param batch_size: minibatch size in transitions; divides those of a rollout
     :param sequence_length: steps per window; divides ``n_steps`` and ``batch_size``. Default: the
-        largest such number up to 64, so stock values always work
-    :raises ValueError: if ``sequence_length`` does not divide
+        largest such number up to 64
+    :param warm_up: fraction of training over which the learning rate rises from 0 to what
+        ``learning_rate`` says; of the whole training where learning goes on without a reset of the step count
+    :raises ValueError: a number does not divide or lies outside its bounds, or a policy name is unknown
 
     >>> model = RecurrentPPO("JambaPolicy", "Pendulum-v1", n_steps=64, batch_size=64, seed=0)
     >>> model = model.learn(64)
@@ -55,12 +62,7 @@ class RecurrentPPO(PPO):
 
     policy: RecurrentActorCriticPolicy
     rollout_buffer: SequenceRolloutBuffer
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "JambaPolicy": JambaPolicy,
-        "SSMPolicy": SSMPolicy,
-        "LstmPolicy": LstmPolicy,
-        "MlpPolicy": MlpPolicy,
-    }
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict(POLICIES)
 
     def __init__(
         self,
@@ -71,118 +73,168 @@ class RecurrentPPO(PPO):
         batch_size: int = 128,
         *args: Any,
         sequence_length: int | None = None,
+        warm_up: float = 0.0,
         **kwargs: Any,
     ) -> None:
+        if not 0.0 <= warm_up <= 1.0:
+            raise ValueError(f"warm_up is a fraction of training, from 0 to 1, was {warm_up!r}")
+        window_length(n_steps, batch_size, sequence_length)
+        check_minibatch(n_steps, env.num_envs if isinstance(env, VecEnv) else 1, batch_size)
         self.sequence_length = sequence_length
-        self._last_state: tuple[np.ndarray, ...] = ()
+        self.warm_up = warm_up
+        self._last_state: State | tuple[np.ndarray, ...] = ()
         super().__init__(policy, env, learning_rate, n_steps, batch_size, *args, **kwargs)
 
+    def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
+        if policy_name not in self.policy_aliases:
+            near = get_close_matches(policy_name, self.policy_aliases, 1, 0)[0]
+            known = ", ".join(self.policy_aliases)
+            raise ValueError(f"Policy {policy_name} unknown; did you mean {near}? Known are {known}")
+        return self.policy_aliases[policy_name]
+
+    def _setup_lr_schedule(self) -> None:
+        super()._setup_lr_schedule()
+        if self.warm_up:
+            self.lr_schedule = FloatSchedule(WarmUp(self.lr_schedule, self.warm_up))
+
     def _setup_model(self) -> None:
-        if self.rollout_buffer_class is None:
-            is_dict = isinstance(self.observation_space, spaces.Dict)
-            self.rollout_buffer_class = SequenceDictRolloutBuffer if is_dict else SequenceRolloutBuffer
+        self.rollout_buffer_class = buffer_class(self.observation_space, self.rollout_buffer_class)
         length = window_length(self.n_steps, self.batch_size, self.sequence_length)
         self.rollout_buffer_kwargs = self.rollout_buffer_kwargs | {"sequence_length": length}
         super()._setup_model()
+        if self.sequence_length is None and self.policy.network.has_memory:
+            warn_of_single_steps(self.n_steps, self.batch_size, length)
         # a loaded memory is kept, so that learning goes on in mid-episode; not with other envs, though
-        if not self._last_state or len(self._last_state[0]) != self.n_envs:
-            self._last_state = to_arrays(self.policy.initial_state(self.n_envs))
+        empty = self.policy.initial_state(self.n_envs)
+        if [part.shape for part in self._last_state] == [part.shape for part in empty]:
+            self._last_state = to_tensors(self._last_state, self.device)
+        else:
+            self._last_state, self._last_obs = empty, None
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        check_minibatch(self.n_steps, self.n_envs, self.batch_size)  # again: a loaded model may have other envs
+        return super()._setup_learn(*args, **kwargs)
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
-        """As SB3's, with the memory carried along; False if a callback stopped it."""
+        """As SB3's, with the memory carried along; False if a callback stopped it.
+
+        :raises ValueError: if an observation or reward is infinite or not a number
+        """
         assert self._last_obs is not None, "no previous observation was provided"
         assert isinstance(rollout_buffer, SequenceRolloutBuffer)
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
+        normalizer = self._vec_normalize_env
+        self._check(self._last_obs, None, 0, normalizer=normalizer)
         if self.use_sde:
             self.policy.reset_noise(env.num_envs)
         callback.on_rollout_start()
-        state = to_tensors(self._last_state, self.device)
 
         for n_steps in range(n_rollout_steps):
             if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
                 self.policy.reset_noise(env.num_envs)
-            rollout_buffer.add_state(state)
+            rollout_buffer.add_state(self._last_state)  # type: ignore[arg-type]
             with torch.no_grad():
                 obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
-                actions_tensor, values, log_probs, state = self.policy(obs_tensor, state, self._starts())
+                tensors = self.policy(obs_tensor, self._last_state, self._starts())
+            actions_tensor, values, log_probs, state = tensors
             actions = actions_tensor.cpu().numpy()
-            new_obs, rewards, dones, infos = env.step(self._env_actions(actions))
+            clipped_actions = self.policy.env_actions(actions)
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            self._check(new_obs, rewards, n_steps, normalizer=normalizer)
+            cut, last_obs = self._cut_short(dones, infos, n_steps)
             self.num_timesteps += env.num_envs
 
             callback.update_locals(locals())
             if not callback.on_step():
-                return False
+                self._last_obs, self._last_episode_starts, self._last_state = new_obs, dones, state  # type: ignore[assignment]
+                return False  # learning may go on from here
 
             self._update_info_buffer(infos, dones)
-            self._bootstrap_truncated(rewards, dones, infos, state)
-            episode_starts = self._last_episode_starts
-            rollout_buffer.add(self._last_obs, actions, rewards, episode_starts, values, log_probs)  # type: ignore[arg-type]
-            self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+            self._bootstrap(rewards, cut, last_obs, state)
+            starts = self._last_episode_starts
+            rollout_buffer.add(self._last_obs, actions, rewards, starts, values, log_probs)  # type: ignore[arg-type]
+            self._last_obs, self._last_episode_starts, self._last_state = new_obs, dones, state  # type: ignore[assignment]
 
-        self._last_state = to_arrays(state)
         with torch.no_grad():
-            last_values = self.policy.predict_values(obs_as_tensor(new_obs, self.device), state, self._starts())  # type: ignore[arg-type]
-        rollout_buffer.compute_returns_and_advantage(last_values=last_values, dones=dones)
+            values = self.policy.predict_values(obs_as_tensor(new_obs, self.device), state, self._starts())  # type: ignore[arg-type]
+        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
 
+    def train(self) -> None:
+        """As SB3's, with the losses of routers, if there are any, in the loss and in the log."""
+        self.policy.routers.clear()
+        super().train()
+        for name, mean in self.policy.routers.means().items():
+            self.logger.record(f"train/{name}", mean)
+        self.policy.routers.clear()
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "RecurrentPPO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> RecurrentPPO:
+        """As SB3's ``PPO.learn``."""
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    def save(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """As SB3's; the memory in mid-episode goes with it, on no particular device."""
+        state = self._last_state
+        self._last_state = to_arrays(state)  # type: ignore[arg-type]
+        try:
+            super().save(path, exclude, include)
+        finally:
+            self._last_state = state
+
+    def _update_learning_rate(self, optimizers: list[torch.optim.Optimizer] | torch.optim.Optimizer) -> None:
+        super()._update_learning_rate(optimizers)
+        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+            keep_ratios(optimizer)
+
     def _starts(self) -> torch.Tensor:
         return torch.as_tensor(self._last_episode_starts, device=self.device, dtype=torch.bool)
 
-    def _env_actions(self, actions: np.ndarray) -> np.ndarray:
-        """What the env receives: unscaled if squashed, else clipped to the bounds."""
-        if not isinstance(self.action_space, spaces.Box):
-            return actions
-        if self.policy.squash_output:
-            return self.policy.unscale_action(actions)
-        return np.clip(actions, self.action_space.low, self.action_space.high)
+    def _check(self, observations: Any, rewards: np.ndarray | None, step: int, **kwargs: Any) -> None:
+        when = f"at step {step} of the rollout, after {self.num_timesteps} transitions"
+        check_experience(observations, rewards, when=when, **kwargs)
 
-    def _bootstrap_truncated(self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict], state: State) -> None:
-        """Add gamma V(last observation) where an episode was cut by time and not by its end.
-
-        :param state: the memory after the action, that is, before the last observation
-        """
+    def _cut_short(self, dones: np.ndarray, infos: list[dict], step: int) -> tuple[list[int], Any]:
+        """Envs whose episode was ended by time and not by itself, and their last observations."""
         cut = [
             i
             for i in np.flatnonzero(dones).tolist()
-            if infos[i].get("TimeLimit.truncated") and "terminal_observation" in infos[i]
+            if infos[i].get("TimeLimit.truncated") and infos[i].get("terminal_observation") is not None
         ]
         if not cut:
-            return
+            return cut, None
         last_obs = [infos[i]["terminal_observation"] for i in cut]
         if isinstance(self.observation_space, spaces.Dict):
             stacked: Any = {key: np.stack([obs[key] for obs in last_obs]) for key in last_obs[0]}
         else:
             stacked = np.stack(last_obs)
-        with torch.no_grad():
-            rows = tuple(part[cut] for part in state)
-            going_on = torch.zeros(len(cut), dtype=torch.bool, device=self.device)
-            values = self.policy.predict_values(self.policy.obs_to_tensor(stacked)[0], rows, going_on)
-        rewards[cut] += self.gamma * values.flatten().cpu().numpy()
+        self._check(stacked, None, step, name="terminal_observation", envs=cut)
+        return cut, stacked
 
-    def learn(  # type: ignore[override]
-        self, total_timesteps: int, callback: MaybeCallback = None, *, tb_log_name: str = "RecurrentPPO", **kwargs: Any
-    ) -> RecurrentPPO:
-        """As SB3's ``PPO.learn``."""
-        return super().learn(total_timesteps, callback, tb_log_name=tb_log_name, **kwargs)
+    def _bootstrap(self, rewards: np.ndarray, cut: list[int], last_obs: Any, state: State) -> None:
+        """Add gamma V(last observation) where an episode was cut short.
 
-
-def window_length(n_steps: int, batch_size: int, given: int | None = None) -> int:
-    """Steps per window: as given, or the largest divisor up to 64 of both ``n_steps`` and ``batch_size``.
-
-    >>> window_length(128, 128), window_length(1000, 250), window_length(64, 256, 32)
-    (64, 50, 32)
-    """
-    common = gcd(n_steps, batch_size)
-    if given is None:
-        return next(length for length in range(min(common, LONGEST_SEQUENCE), 0, -1) if common % length == 0)
-    if given < 1 or common % given:
-        raise ValueError(
-            f"sequence_length {given} must divide n_steps {n_steps} and batch_size {batch_size}; "
-            f"the largest that does is {common}"
-        )
-    return given
+        :param state: the memory after the action, that is, before the last observation
+        """
+        if cut:
+            with torch.no_grad():
+                rows = tuple(part[cut] for part in state)
+                values = self.policy.predict_values(self.policy.obs_to_tensor(last_obs)[0], rows)
+            rewards[cut] += self.gamma * values.flatten().cpu().numpy()

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
 
 from jamba_rl.nn import State
-from jamba_rl.rl.policies import Sequences
+from jamba_rl.rl.sequences import Sequences
 
 
 class SequenceRolloutBuffer(RolloutBuffer):
@@ -92,3 +93,14 @@ class SequenceRolloutBuffer(RolloutBuffer):
 
 class SequenceDictRolloutBuffer(SequenceRolloutBuffer, DictRolloutBuffer):  # type: ignore[misc]
     """The same for dict observations."""
+
+
+def buffer_class(space: spaces.Space, given: type[RolloutBuffer] | None) -> type[RolloutBuffer]:
+    """Rollout buffer for a space of observations: as given, if it holds sequences.
+
+    :raises ValueError: if it does not
+    """
+    suited = SequenceDictRolloutBuffer if isinstance(space, spaces.Dict) else SequenceRolloutBuffer
+    if given is not None and not issubclass(given, suited):
+        raise ValueError(f"rollout_buffer_class must be a {suited.__name__} or inherit from it, not {given.__name__}")
+    return given or suited

@@ -5,56 +5,17 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from jamba_rl.rl import RecurrentPPO
-from jamba_rl.rl.policies import to_tensors
-from jamba_rl.rl.ppo import window_length
-
-SMALL = {"network": {"d_model": 16, "pattern": "MA", "window": 8, "num_heads": 2}}
-POLICIES = ["JambaPolicy", "SSMPolicy", "LstmPolicy", "MlpPolicy"]
+from jamba_rl.rl.sequences import to_tensors
+from jamba_rl.rl.windows import window_length
+from tests.rl.clock import OURS, SMALL, Clock, clock_model, collect
 
 
-class Clock(gym.Env):
-    """Episodes of ``length`` steps; observes (step, episode number), reward 1 per step."""
-
-    observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
-
-    def __init__(self, length: int = 5, truncate: bool = True, action_space: spaces.Space | None = None):
-        self.length, self.truncate, self.episode = length, truncate, 0
-        self.action_space = action_space or spaces.Box(-2.0, 2.0, (1,), np.float32)
-
-    def _observe(self):
-        return np.array([self.t, self.episode], np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.t, self.episode = 0, self.episode + 1
-        return self._observe(), {}
-
-    def step(self, action):
-        self.t += 1
-        over = self.t >= self.length
-        return self._observe(), 1.0, over and not self.truncate, over and self.truncate, {}
-
-
-def clock_model(n_envs=2, n_steps=16, policy="JambaPolicy", env_kwargs=None, **kwargs) -> RecurrentPPO:
-    venv = DummyVecEnv([lambda i=i: Clock(length=5 + i, **(env_kwargs or {})) for i in range(n_envs)])
-    options = {"n_steps": n_steps, "batch_size": 16, "n_epochs": 1, "seed": 0, "device": "cpu"} | kwargs
-    if policy == "JambaPolicy":
-        options.setdefault("policy_kwargs", SMALL)
-    return RecurrentPPO(policy, venv, **options)
-
-
-def collect(model: RecurrentPPO, rollouts: int = 1) -> None:
-    """Collect without updating."""
-    _, callback = model._setup_learn(1000, None)
-    for _ in range(rollouts):
-        assert model.collect_rollouts(model.env, callback, model.rollout_buffer, model.n_steps)
-
-
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", OURS)
 @pytest.mark.parametrize("sequence_length", [1, 4, 16])
 def test_windows_reproduce_what_the_rollout_computed(policy, sequence_length):
     """Before any update, evaluating the windows gives the values and log-probabilities of the rollout.
@@ -193,7 +154,7 @@ def test_a_policy_without_memory_sees_no_previous_action():
     assert policy.initial_state(2)[0].shape == (2, 0)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", OURS)
 def test_one_seed_run_twice_gives_identical_weights(policy):
     weights = []
     for _ in range(2):
@@ -202,7 +163,7 @@ def test_one_seed_run_twice_gives_identical_weights(policy):
     assert torch.equal(*weights)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", OURS)
 def test_a_saved_model_predicts_the_same_and_learns_on(policy, tmp_path):
     model = clock_model(policy=policy).learn(32)
     model.save(tmp_path / "model")
@@ -219,11 +180,11 @@ def test_a_saved_model_predicts_the_same_and_learns_on(policy, tmp_path):
 
 def test_loading_without_a_reset_keeps_the_memory_in_mid_episode(tmp_path):
     model = clock_model().learn(32)
-    assert np.abs(model._last_state[1]).sum() > 0
+    assert model._last_state[1].abs().sum() > 0
     model.save(tmp_path / "model")
     loaded = RecurrentPPO.load(tmp_path / "model", env=model.get_env(), device="cpu", force_reset=False)
     for ours, theirs in zip(model._last_state, loaded._last_state, strict=True):
-        assert np.array_equal(ours, theirs)
+        assert torch.equal(ours, theirs)
 
 
 def test_a_model_loads_with_another_number_of_envs(tmp_path):
@@ -273,16 +234,39 @@ def test_sb3s_evaluation_passes_the_memory_on():
     assert std == 0.5
 
 
-@pytest.mark.parametrize("length", [0, 3, 32])
-def test_a_window_that_does_not_divide_is_refused(length):
-    with pytest.raises(ValueError, match=rf"sequence_length {length} must divide n_steps 16 and batch_size 16"):
-        clock_model(sequence_length=length)
-
-
 def test_the_default_window_is_the_largest_common_divisor_up_to_64():
     assert window_length(2048, 64) == 64
     assert window_length(5, 7) == 1
     assert window_length(256, 256) == 64
+
+
+@pytest.mark.parametrize("schedule", [1e-3, lambda remaining: remaining * 1e-3])
+def test_a_warm_up_composes_with_any_schedule_and_survives_files(schedule, tmp_path):
+    def expected(done):
+        rate = schedule if isinstance(schedule, float) else schedule(1 - done)
+        return pytest.approx(rate * min(done / 0.5, 1.0))
+
+    seen = []
+
+    class Watch(BaseCallback):
+        def _on_rollout_start(self):
+            log = self.model.logger.name_to_value
+            if "train/learning_rate" in log:
+                seen.append((log["train/learning_rate"], self.model.policy.optimizer.param_groups[0]["lr"]))
+
+        def _on_step(self):
+            return True
+
+    model = clock_model(learning_rate=schedule, warm_up=0.5)
+    model.learn(128, callback=Watch(), log_interval=100)  # 4 updates
+    model.save(tmp_path / "model")
+    assert seen == [(expected(done / 4), expected(done / 4)) for done in (1, 2, 3)]
+    loaded = RecurrentPPO.load(tmp_path / "model", env=model.get_env(), device="cpu")
+    assert loaded.warm_up == 0.5
+    seen.clear()
+    # 4 of 12 updates are done: the rise belongs to the whole of training, not to every call
+    loaded.learn(256, callback=Watch(), log_interval=100, reset_num_timesteps=False)
+    assert seen == [(expected(done / 12),) * 2 for done in range(5, 12)]
 
 
 class Echo(gym.Env):
