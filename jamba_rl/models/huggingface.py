@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jamba_rl.models.weights import Names
+from jamba_rl.models.weights import Names, take_head
 from jamba_rl.nn import JambaConfig
+from jamba_rl.nn.patterns import periodic, repeat
 
 FLOAT32 = ("A_log", "D", "dt_proj.bias")  # what half a precision would blur: how long a memory lasts
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
@@ -50,15 +51,17 @@ def read_config(fields: Mapping[str, Any]) -> tuple[JambaConfig, int, bool]:
     """Return our configuration, the size of the vocabulary, and whether the embeddings are tied.
 
     :param fields: of ``config.json``
-    :raises ValueError: the model is another, or has what ours lacks
+    :raises ValueError: the model is another, has what ours lacks, or a field is of the wrong type
     """
     if fields.get("model_type", "jamba") != "jamba":
         raise ValueError(f"model_type must be 'jamba', was {fields['model_type']!r}")
     f = DEFAULTS | {key: value for key, value in fields.items() if value is not None}
+    for name, default in DEFAULTS.items():
+        _check_type(name, f[name], default)
     heads, width = f["num_attention_heads"], f["hidden_size"]
     if f["hidden_act"] not in ("silu", "swish"):
         raise ValueError(f"hidden_act must be 'silu', as of all published Jamba models; was {f['hidden_act']!r}")
-    if f.get("head_dim", width // heads) * heads != width:
+    if f.get("head_dim", width // heads) != width // heads:
         raise ValueError(f"heads must be {width // heads} wide, hidden_size over heads; head_dim was {f['head_dim']}")
     sparse = {"moe_period": f["expert_layer_period"], "moe_offset": f["expert_layer_offset"]}
     rank = {} if f["mamba_dt_rank"] == "auto" else {"dt_rank": f["mamba_dt_rank"]}
@@ -71,7 +74,7 @@ def read_config(fields: Mapping[str, Any]) -> tuple[JambaConfig, int, bool]:
         **(sparse if f["num_experts"] > 1 else {"ffn_pattern": "D"}),
         **rank,
         norm_eps=f["rms_norm_eps"],
-        init_std=f["initializer_range"],
+        init_std=f["initializer_range"] or None,
         d_state=f["mamba_d_state"],
         d_conv=f["mamba_d_conv"],
         expand=f["mamba_expand"],
@@ -87,12 +90,12 @@ def read_config(fields: Mapping[str, Any]) -> tuple[JambaConfig, int, bool]:
     return config, f["vocab_size"], f["tie_word_embeddings"]
 
 
-def read_weights(tensors: Mapping[str, Tensor], config: JambaConfig) -> dict[str, Tensor]:
+def read_weights(tensors: Mapping[str, Tensor], config: JambaConfig, tied: bool) -> dict[str, Tensor]:
     """Return the weights under our names; raises ValueError for a name or shape that does not fit."""
     names = Names(tensors)
     embedding = names.take("model.embed_tokens.weight")
     ours = {"embedding.weight": embedding, "backbone.norm.weight": names.take("model.final_layernorm.weight")}
-    ours["lm_head.weight"] = names.take("lm_head.weight") if "lm_head.weight" in names else embedding
+    ours["lm_head.weight"] = take_head(names, embedding, tied)
     for i, (mixer, ffn) in enumerate(zip(config.pattern, config.ffn_pattern, strict=True)):
         theirs, block = f"model.layers.{i}", f"backbone.blocks.{i}"
         ours[f"{block}.mixer_norm.weight"] = names.take(f"{theirs}.input_layernorm.weight", (config.d_model,))
@@ -106,19 +109,23 @@ def read_weights(tensors: Mapping[str, Tensor], config: JambaConfig) -> dict[str
         read_ffn = _read_experts if ffn == "E" else _read_dense
         ours |= read_ffn(names, f"{theirs}.feed_forward", f"{block}.ffn", config)
     names.finish()
-    return {name: tensor.float() if name.endswith(FLOAT32) else tensor for name, tensor in ours.items()}
+    return {name: _at_least_single(tensor) if name.endswith(FLOAT32) else tensor for name, tensor in ours.items()}
 
 
-def write_weights(ours: Mapping[str, Tensor], config: JambaConfig, form: str) -> dict[str, Tensor]:
-    """Return the weights under Hugging Face's names, with experts one by one (``disk``) or stacked (``memory``)."""
+def write_weights(ours: Mapping[str, Tensor], config: JambaConfig, tied: bool, form: str) -> dict[str, Tensor]:
+    """Return the weights under Hugging Face's names.
+
+    :param form: ``disk`` (experts one by one, a tied embedding once) or ``memory`` (experts stacked)
+    """
     if form not in ("disk", "memory"):
         raise ValueError(f"form must be 'disk' or 'memory', was {form!r}")
     _check_expressible(config)
     theirs = {
         "model.embed_tokens.weight": ours["embedding.weight"],
         "model.final_layernorm.weight": ours["backbone.norm.weight"],
-        "lm_head.weight": ours["lm_head.weight"],
     }
+    if form == "memory" or not tied:
+        theirs["lm_head.weight"] = ours["lm_head.weight"]
     for i, (mixer, ffn) in enumerate(zip(config.pattern, config.ffn_pattern, strict=True)):
         layer, block = f"model.layers.{i}", f"backbone.blocks.{i}"
         theirs[f"{layer}.input_layernorm.weight"] = ours[f"{block}.mixer_norm.weight"]
@@ -133,6 +140,22 @@ def write_weights(ours: Mapping[str, Tensor], config: JambaConfig, form: str) ->
         write_ffn = _write_experts if ffn == "E" else _write_dense
         theirs |= write_ffn(ffn_tensors, f"{block}.ffn", f"{layer}.feed_forward", form)
     return theirs
+
+
+def _check_type(name: str, value: object, default: object) -> None:
+    """Raise ValueError unless a field is like the default of its name."""
+    if name == "mamba_dt_rank" and value != "auto":
+        default = 1
+    kind = type(default)
+    fits = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
+    lowest = 0 if name.endswith("_offset") else 1
+    if not fits or (kind is int and isinstance(value, int) and value < lowest):
+        words = {int: f"a whole number, {lowest} or above", float: "a number", bool: "true or false", str: "a string"}
+        raise ValueError(f"{name} must be {words[kind]}, was {value!r}")
+
+
+def _at_least_single(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _read_attention(names: Names, theirs: str, ours: str) -> dict[str, Tensor]:
@@ -189,14 +212,37 @@ def _write_experts(tensors: Mapping[str, Tensor], ours: str, theirs: str, form: 
 
 def _check_expressible(config: JambaConfig) -> None:
     """Raise ValueError for what Hugging Face's Jamba has no word for."""
-    needed = {"mamba_norms": True, "attention_bias": False, "ffn_bias": False, "position": "none", "window": None}
+    for name, common, special, period in (
+        ("pattern", "M", "A", "attn_layer_period"),
+        ("ffn_pattern", "D", "E", "expert_layer_period"),
+    ):
+        pattern = getattr(config, name)
+        if not set(pattern) <= {common, special}:
+            raise ValueError(f"Hugging Face's Jamba has only {common}{special} in {name}, this model {pattern!r}")
+        if not _is_periodic(pattern, common, special):
+            raise ValueError(f"Hugging Face's Jamba has no {period} and offset for {name} {pattern!r}: {special} must recur")
+    for name, value in _needed(config).items():
+        if getattr(config, name) != value:
+            raise ValueError(f"Hugging Face's Jamba has {name} {value!r} only, this model {getattr(config, name)!r}")
+
+
+def _is_periodic(pattern: str, common: str, special: str) -> bool:
+    n = len(pattern)
+    first = pattern.find(special) if special in pattern else n  # beyond the last block: nowhere
+    return any(repeat(periodic("", common, special, p, first), n) == pattern for p in range(first + 1, n + 2))
+
+
+def _needed(config: JambaConfig) -> dict[str, Any]:
+    """Return what the letters of the patterns must be like."""
+    needed: dict[str, Any] = {"ffn_bias": False}
+    if "M" in config.pattern:
+        needed |= {"mamba_norms": True}
+    if "A" in config.pattern:
+        needed |= {"attention_bias": False, "window": None}
+    if "A" in config.pattern or config.position == "learned":  # which the stack adds, not attention
+        needed |= {"position": "none"}
     if "E" in config.ffn_pattern:
         needed |= {"router_weights": "softmax", "expert_act": "swiglu"}
     if "D" in config.ffn_pattern:
         needed |= {"ffn_act": "swiglu"}
-    for name, value in needed.items():
-        if getattr(config, name) != value:
-            raise ValueError(f"Hugging Face's Jamba has {name} {value!r} only, this model {getattr(config, name)!r}")
-    for name, allowed in (("pattern", "MA"), ("ffn_pattern", "DE")):
-        if not set(getattr(config, name)) <= set(allowed):
-            raise ValueError(f"Hugging Face's Jamba has only {allowed} in {name}, this model {getattr(config, name)!r}")
+    return needed

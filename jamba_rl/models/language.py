@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,38 +81,43 @@ class JambaForCausalLM(nn.Module):
     def from_hf(cls, source: Any, config: Any = None) -> JambaForCausalLM:
         """Make a model of the weights of Hugging Face's Jamba, with the same logits.
 
-        Weights keep their type, but what says how long a memory lasts becomes float32.
+        Weights keep their type, but what says how long a memory lasts is at least float32.
 
         :param source: a ``transformers`` model, a folder that ``save_pretrained`` wrote, or a state dict, with experts
             stacked (as in memory) or one by one (as on disk)
         :param config: with a state dict, what ``config.json`` holds, or the ``JambaConfig`` of ``transformers``
-        :raises ValueError: the weights do not fit the configuration, or it asks for what Jamba does not have
+        :raises ValueError: the arguments are of other kinds, the weights do not fit the configuration, or it asks for
+            what Jamba does not have
         :raises FileNotFoundError: the folder lacks a file
         """
         fields, tensors = _source(source, config)
         ours, vocab_size, tied = huggingface.read_config(fields)
-        return cls._of(ours, vocab_size, tied, huggingface.read_weights(tensors, ours))
+        return cls._of(ours, vocab_size, tied, huggingface.read_weights(tensors, ours, tied))
 
     def to_hf_state_dict(self, form: str = "disk") -> dict[str, Tensor]:
         """Return the weights under Hugging Face's names; tensors are shared where they need not be rearranged.
 
-        :param form: ``disk`` (one tensor per expert: safetensors files of ``save_pretrained``) or ``memory`` (stacked:
-            ``load_state_dict`` of a ``transformers`` model)
+        :param form: ``disk`` (one tensor per expert, tied embeddings once: safetensors files of ``save_pretrained``) or
+            ``memory`` (stacked: ``load_state_dict`` of a ``transformers`` model)
         :raises ValueError: the form is unknown, or the model has what Hugging Face's Jamba lacks
         """
-        return huggingface.write_weights(self.state_dict(), self.config, form)
+        tied = self.lm_head.weight is self.embedding.weight
+        return huggingface.write_weights(self.state_dict(), self.config, tied, form)
 
     @classmethod
-    def from_mamba(cls, source: Any, norm_eps: float = 1e-5) -> JambaForCausalLM:
+    def from_mamba(cls, source: Any, norm_eps: float | None = None) -> JambaForCausalLM:
         """Make a model of the weights of a Mamba-1 language model, under ``mamba_ssm``'s or Hugging Face's names.
 
-        :param source: a model, a folder, or a state dict; all sizes follow from the tensors
-        :param norm_eps: epsilon of the norms
-        :raises ValueError: a tensor is missing or not of Mamba
+        All sizes follow from the tensors. Embeddings are tied if the configuration says so; without one, if they are
+        equal.
+
+        :param source: a model, a folder, or a state dict
+        :param norm_eps: epsilon of the norms; None for that of the configuration, 1e-5 without one
+        :raises ValueError: the source is of another kind, or a tensor is missing or not of Mamba
         """
-        tensors = _source(source, {})[1]
-        config, vocab_size, weights = mamba_ssm.read(tensors, norm_eps)
-        return cls._of(config, vocab_size, False, weights)
+        fields, tensors = _source(source, {})
+        config, vocab_size, tied, weights = mamba_ssm.read(tensors, fields, norm_eps)
+        return cls._of(config, vocab_size, tied, weights)
 
     @classmethod
     def _of(cls, config: JambaConfig, vocab_size: int, tied: bool, weights: dict[str, Tensor]) -> JambaForCausalLM:
@@ -138,10 +143,24 @@ class JambaForCausalLM(nn.Module):
 def _source(source: Any, config: Any) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
     """Configuration and weights of whatever was given."""
     if isinstance(source, str | Path):
-        return read_folder(Path(source))
+        fields, tensors = read_folder(Path(source))
+        return _fields(fields), tensors
     if isinstance(source, nn.Module):
-        config, source = getattr(source, "config", config), source.state_dict()
+        own, source = getattr(source, "config", None), source.state_dict()
+        config = config if own is None else own
+    if not isinstance(source, Mapping) or not all(isinstance(tensor, Tensor) for tensor in source.values()):
+        raise ValueError(f"source must be a model, a folder or a state dict of tensors, was {source!r:.80}")
     if config is None:
         raise ValueError("a state dict alone does not say all: give the configuration too, as config=")
-    fields = config.to_dict() if hasattr(config, "to_dict") else config
-    return fields, {name: tensor.detach().clone() for name, tensor in source.items()}
+    return _fields(config), {name: tensor.detach().clone() for name, tensor in source.items()}
+
+
+def _fields(config: Any) -> Mapping[str, Any]:
+    """Return what ``config.json`` would hold."""
+    if hasattr(config, "to_dict") and not isinstance(config, type):
+        config = config.to_dict()
+    elif is_dataclass(config) and not isinstance(config, type | JambaConfig):  # mamba_ssm's
+        config = asdict(config)
+    if not isinstance(config, Mapping):
+        raise ValueError(f"config must be what config.json holds, or the one of transformers, was {config!r:.80}")
+    return config

@@ -66,6 +66,15 @@ class Names:
             raise ValueError(f"{len(self._tensors)} weights have no place in this model: {first}")
 
 
+def take_head(names: Names, embedding: Tensor, tied: bool) -> Tensor:
+    """Take the map to the vocabulary, the embedding itself if tied; raises ValueError if that is not what is there."""
+    if not tied:
+        return names.take("lm_head.weight")
+    if "lm_head.weight" in names and not torch.equal(names.take("lm_head.weight"), embedding):
+        raise ValueError("lm_head.weight is not the embedding, but the configuration ties them")
+    return embedding
+
+
 def check_fits(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Raise ValueError unless the weights are those of the module, by name and shape."""
     own = module.state_dict()

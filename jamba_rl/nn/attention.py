@@ -35,8 +35,8 @@ class Attention(Mixer):
     Ainslie et al. 2023).
 
     The state is (keys (B, P, G, K), values (B, P, G, K), age (B,)): the P steps before the next one, newest last,
-    and the number of steps since the episode began. Slots older than ``age`` are never looked at, so a reset only
-    sets ``age`` to zero. P is window - 1, or without a window as long as the longest episode of the batch.
+    and the number of steps since the episode began. Slots older than ``age`` have no weight, so a reset only sets
+    ``age`` to zero. P is window - 1, or without a window as long as the longest episode of the batch.
     """
 
     def __init__(self, config: JambaConfig) -> None:
@@ -57,17 +57,10 @@ class Attention(Mixer):
         self._shapes = shapes_of(self._parameters_of_step())
 
     def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        B, T, D = x.shape
-        state = self.initial_state(B) if state is None else state
-        keys, values, age = state
-        heads_BTHK = self._heads(x, age, reset)
-        if self._packs:
-            qkv = heads_BTHK.view(B, T, 3, self.config.num_heads, self.head_dim)
-            y_BTHK, age = windowed_attention(qkv, keys, values, age, reset, self.lag_bias)
-            caches = (_next_cache(keys, qkv[:, :, 1]), _next_cache(values, qkv[:, :, 2]))
-            return self.out_proj(y_BTHK.view(B, T, D)), (*caches, age)
-        y_BTHK, state = self._grouped(heads_BTHK, state, reset)
-        return self.out_proj(y_BTHK.reshape(B, T, D)), state
+        state = self.initial_state(len(x)) if state is None else state
+        attend = self._over_the_episode if self.config.window is None else self._over_a_window
+        y_BTHK, state = attend(self._heads(x, state[2], reset), state, reset)
+        return self.out_proj(y_BTHK.reshape(x.shape)), state
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         modules = self._modules
@@ -78,22 +71,24 @@ class Attention(Mixer):
         return self._step_in_parts(x, state, reset)
 
     def _step_in_parts(self, x: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
-        B, D = x.shape
+        if not self._packs:
+            y, state = self.forward(x[:, None], state, None if reset is None else reset[:, None])
+            return y[:, 0], state
         keys, values, age = state
-        reset_B1 = None if reset is None else reset[:, None]
-        heads_B1HK = self._heads(x[:, None], age, reset_B1)
-        if self._packs:
-            qkv = heads_B1HK.view(B, 3, self.config.num_heads, self.head_dim)
-            y_BHK, *state_after = windowed_attention_step(qkv, keys, values, age, reset, self.lag_bias)
-            return self.out_proj(y_BHK.view(B, D)), tuple(state_after)
-        y_B1HK, state = self._grouped(heads_B1HK, state, reset_B1)
-        return self.out_proj(y_B1HK.reshape(B, D)), state
+        heads_B1HK = self._heads(x[:, None], age, None if reset is None else reset[:, None])
+        qkv = heads_B1HK.view(len(x), 3, self.config.num_heads, self.head_dim)
+        y_BHK, *state_after = windowed_attention_step(qkv, keys, values, age, reset, self.lag_bias)
+        return self.out_proj(y_BHK.view(x.shape)), tuple(state_after)
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         config, weight = self.config, self.out_proj.weight
         remembered = 0 if config.window is None else config.window - 1
-        cache = weight.new_zeros(batch, remembered, config.num_kv_heads, self.head_dim)
-        return cache, cache, torch.zeros(batch, dtype=torch.long, device=weight.device)
+        shape = (batch, remembered, config.num_kv_heads, self.head_dim)
+        return (
+            weight.new_zeros(shape),
+            weight.new_zeros(shape),
+            torch.zeros(batch, dtype=torch.long, device=weight.device),
+        )
 
     def _parameters_of_step(self) -> list[Any]:
         return [*find_all(self, _PROJECTIONS), find(self, "lag_bias")]
@@ -108,40 +103,48 @@ class Attention(Mixer):
         q_and_k = rotate(heads_BTHK[:, :, :turned], position_BT, self.config.rope_base)
         return torch.cat((q_and_k, heads_BTHK[:, :, turned:]), 2)
 
-    def _grouped(self, heads_BTHK: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
+    def _over_a_window(self, heads_BTHK: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
+        keys, values, age = state
+        (B, T), H = heads_BTHK.shape[:2], self.config.num_heads
+        if self._packs:
+            qkv = heads_BTHK.view(B, T, 3, H, self.head_dim)
+            k, v, wide_keys, wide_values = qkv[:, :, 1], qkv[:, :, 2], keys, values
+        else:
+            # Repeating shared heads is cheaper than what does without: that compares all steps with all.
+            q, k, v = heads_BTHK.split((H, self.config.num_kv_heads, self.config.num_kv_heads), 2)
+            wide_k, wide_v, wide_keys, wide_values = (self._for_all_heads(part) for part in (k, v, keys, values))
+            qkv = torch.stack((q, wide_k, wide_v), 2)
+        y_BTHK, age = windowed_attention(qkv, wide_keys, wide_values, age, reset, self.lag_bias)
+        return y_BTHK, (_next_cache(keys, k), _next_cache(values, v), age)
+
+    def _for_all_heads(self, shared: Tensor) -> Tensor:
+        return shared.repeat_interleave(self.config.num_heads // self.config.num_kv_heads, 2)
+
+    def _over_the_episode(self, heads_BTHK: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
         config = self.config
         q, k, v = heads_BTHK.split((config.num_heads, config.num_kv_heads, config.num_kv_heads), 2)
         keys, values = (torch.cat(pair, 1) for pair in ((state[0], k), (state[1], v)))
         starts_BT = episode_starts(state[2], reset, q.shape[1])
-        y_BTHK = grouped_attention(q, keys, values, starts_BT, config.window, self.lag_bias)
+        y_BTHK = episode_attention(q, keys, values, starts_BT)
         age_B = age_after(starts_BT)
-        # Without a window, steps before the oldest running episode are forgotten here.
-        kept = int(age_B.max()) if config.window is None else config.window - 1
-        return y_BTHK, (keys[:, keys.shape[1] - kept :], values[:, values.shape[1] - kept :], age_B)
+        kept = int(age_B.max())  # steps before the oldest running episode are forgotten here
+        return y_BTHK, (_last(keys, kept), _last(values, kept), age_B)
 
 
-def grouped_attention(
-    q: Tensor, keys: Tensor, values: Tensor, starts: Tensor, window: int | None, lag_bias: Tensor | None
-) -> Tensor:
-    """Attend with torch's own function, by groups of heads, over a window or over the episode.
+def episode_attention(q: Tensor, keys: Tensor, values: Tensor, starts: Tensor) -> Tensor:
+    """Attend from every step to all of its episode before it and to itself, with torch's own function.
 
     :param q: (B, T, H, K)
     :param keys: (B, S, G, K), the last T of them of the queries' steps
     :param values: (B, S, G, K)
     :param starts: (B, T) of ``episode_starts``
-    :param window: W, or None
-    :param lag_bias: (H, W) added to the scores of every lag, or None
     :return: y (B, T, H, K)
     """
     T, S = q.shape[1], keys.shape[1]
-    mask_BHTS = same_episode(starts, S - T)[:, None]
-    if lag_bias is not None:
-        mask_BHTS = _band(lag_bias, T) + _masked(mask_BHTS, q.dtype)
-    else:
-        seen_TS = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
-        mask_BHTS = mask_BHTS & (seen_TS if window is None else seen_TS.triu(S - T - window + 1))
+    past_TS = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
+    mask_B1TS = (same_episode(starts, S - T) & past_TS)[:, None]
     q, keys, values = (tensor.transpose(1, 2) for tensor in (q, keys, values))
-    y_BHTK = F.scaled_dot_product_attention(q, keys, values, mask_BHTS, enable_gqa=q.shape[1] != keys.shape[1])
+    y_BHTK = F.scaled_dot_product_attention(q, keys, values, mask_B1TS, enable_gqa=q.shape[1] != keys.shape[1])
     return y_BHTK.transpose(1, 2)
 
 
@@ -186,14 +189,15 @@ def torch_attention(inputs: AttentionInputs) -> tuple[Tensor, Tensor]:
     """
     qkv, keys_BVHK, values_BVHK, age_B, reset_BT, bias_HW = inputs
     (T, K), W = (qkv.shape[1], qkv.shape[-1]), keys_BVHK.shape[1] + 1
+    wide = torch.promote_types(qkv.dtype, torch.float32)  # of scores: half a precision has no room for the mask
     q_BTHK, k_BTHK, v_BTHK = qkv.unbind(2)
-    keys_BHSK = torch.cat([keys_BVHK, k_BTHK], 1).transpose(1, 2)
-    values_BHSK = torch.cat([values_BVHK, v_BTHK], 1).transpose(1, 2)
-    band_HTS = _band(qkv.new_zeros(1, W) if bias_HW is None else bias_HW, T)
+    keys_BHSK = torch.cat([keys_BVHK, k_BTHK], 1).transpose(1, 2).to(qkv.dtype)
+    values_BHSK = torch.cat([values_BVHK, v_BTHK], 1).transpose(1, 2).to(qkv.dtype)
+    band_HTS = _band(qkv.new_zeros(1, W, dtype=wide) if bias_HW is None else bias_HW.to(wide), T)
     starts_BT = episode_starts(age_B, reset_BT, T)
-    mask_BHTS = band_HTS + _masked(same_episode(starts_BT, W - 1)[:, None], qkv.dtype)
+    mask_BHTS = band_HTS + torch.where(same_episode(starts_BT, W - 1), 0.0, MASKED)[:, None]
     scores_BHTS = torch.matmul(q_BTHK.transpose(1, 2) * K**-0.5, keys_BHSK.transpose(2, 3)) + mask_BHTS
-    y_BHTK = torch.matmul(scores_BHTS.softmax(-1), values_BHSK)
+    y_BHTK = torch.matmul(scores_BHTS.softmax(-1).to(qkv.dtype), values_BHSK)
     return y_BHTK.transpose(1, 2).contiguous(), age_after(starts_BT)
 
 
@@ -217,12 +221,12 @@ def _kernel_fits(inputs: AttentionInputs) -> bool:
 def _next_cache(cache_BVHK: Tensor, new_BTHK: Tensor) -> Tensor:
     """The V last of the cached and the new steps."""
     V, T = cache_BVHK.shape[1], new_BTHK.shape[1]
-    return new_BTHK[:, T - V :] if T >= V else torch.cat([cache_BVHK[:, T:], new_BTHK], 1)
+    return _last(new_BTHK, V) if T >= V else torch.cat([cache_BVHK[:, T:], new_BTHK], 1)
 
 
-def _masked(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """What to add to scores: nothing where ``seen``."""
-    return torch.where(seen, 0.0, MASKED).to(dtype)
+def _last(steps: Tensor, count: int) -> Tensor:
+    """The last steps of (B, T, ...), in memory of their own: a state that is kept must not keep its sequence."""
+    return steps[:, steps.shape[1] - count :].clone(memory_format=torch.contiguous_format)
 
 
 def _band(bias_HW: Tensor, T: int) -> Tensor:

@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from jamba_rl.nn.mixer import State
 
+HALF = (torch.float16, torch.bfloat16)
+
+
+class Part(NamedTuple):
+    """What one tensor of a state has to be: its shape without the batch, where None is any length, and its type."""
+
+    shape: tuple[int | None, ...]
+    is_float: bool
+
+
+def parts_of(state: State, growing: bool) -> list[Part]:
+    """Describe a state of no sequences; where memory is ``growing``, the length of caches is free."""
+    return [
+        Part(
+            (None, *part.shape[2:]) if growing and part.dim() == 4 else tuple(part.shape[1:]), part.is_floating_point()
+        )
+        for part in state
+    ]
+
 
 def check_input(
-    x: Tensor, state: State | None, reset: Tensor | None, weight: Tensor, *, steps: bool, parts: int
+    x: Tensor, state: State | None, reset: Tensor | None, weight: Tensor, *, steps: bool, parts: list[Part]
 ) -> None:
     """Raise ValueError unless the arguments of a stack fit it and each other.
 
     Values are looked at on the CPU only: elsewhere that would make every call wait for the device.
 
     :param x: (B, T, D), or (B, D) unless ``steps``
-    :param state: ``parts`` tensors with B rows each, or None
+    :param state: tensors as ``parts`` say with B rows each, or None
     :param reset: bool (B, T), or (B,)
     :param weight: (D,) parameter whose type and device count
     """
+    for name, given in (("x", x), ("reset", reset)):
+        if not isinstance(given, Tensor) and (name == "x" or given is not None):
+            raise ValueError(f"{name} must be a tensor, was {type(given).__name__}")
     shape, width = x.shape, weight.shape[0]
     if x.dim() != 2 + steps or shape[-1] != width or 0 in shape:
         allowed = f"(batch, time, {width})" if steps else f"(batch, {width})"
@@ -31,18 +54,37 @@ def check_input(
     if reset is not None and (reset.dtype is not torch.bool or reset.shape != shape[:-1] or reset.device != x.device):
         raise ValueError(f"reset must be torch.bool {tuple(shape[:-1])} on {x.device}; {_given(reset)}")
     if state is not None:
-        _check_state(state, x, parts)
+        _check_state(state, x, weight, parts)
     if x.is_cpu and not torch.compiler.is_compiling():
         _check_values(x)
 
 
-def _check_state(state: State, x: Tensor, parts: int) -> None:
-    if len(state) != parts:
-        raise ValueError(f"state must have {parts} parts, as initial_state makes it; had {len(state)}")
-    batch, device = x.shape[0], x.device
-    for part in state:
-        if part.shape[0] != batch or part.device != device:
-            raise ValueError(f"state must be of {batch} sequences on {device}, as x is; {_given(part)}")
+def _check_state(state: State, x: Tensor, weight: Tensor, parts: list[Part]) -> None:
+    if not isinstance(state, tuple) or len(state) != len(parts):
+        given = f"{len(state)} of them" if isinstance(state, tuple) else type(state).__name__
+        raise ValueError(f"state must be a tuple of {len(parts)} tensors, as initial_state makes it; was {given}")
+    batch, device, dtype = x.shape[0], x.device, weight.dtype
+    for i, (part, (shape, is_float)) in enumerate(zip(state, parts, strict=True)):
+        if not _fits(part, batch, shape) or part.device != device or not _is_kind(part, is_float, dtype):
+            sizes = ", ".join("any" if size is None else str(size) for size in (batch, *shape))
+            kind = dtype if is_float else torch.int64
+            given = _given(part) if isinstance(part, Tensor) else f"was {type(part).__name__}"
+            raise ValueError(f"part {i} of state must be {kind} ({sizes}) on {device}, as of initial_state; {given}")
+
+
+def _fits(part: Tensor, batch: int, shape: tuple[int | None, ...]) -> bool:
+    if not isinstance(part, Tensor) or part.dim() != 1 + len(shape) or part.shape[0] != batch:
+        return False
+    if shape and shape[0] is None:
+        return part.shape[2:] == shape[1:]
+    return part.shape[1:] == shape
+
+
+def _is_kind(part: Tensor, is_float: bool, dtype: torch.dtype) -> bool:
+    if not is_float:
+        return part.dtype is torch.int64
+    # Layers of half a precision remember in single.
+    return part.dtype is dtype or (part.dtype is torch.float32 and dtype in HALF)
 
 
 def _check_values(x: Tensor) -> None:
@@ -53,7 +95,7 @@ def _check_values(x: Tensor) -> None:
 
 
 def _autocasts(x: Tensor) -> bool:
-    return x.is_floating_point() and torch.is_autocast_enabled(x.device.type)
+    return x.dtype in (*HALF, torch.float32) and torch.is_autocast_enabled(x.device.type)
 
 
 def _given(tensor: Tensor) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,7 +24,8 @@ COUNTS = (
 )  # fmt: skip
 ABOVE_ZERO = ("expand", "ffn_mult", "norm_eps", "dt_min", "dt_max", "branch_scale", "rope_base")
 NOT_BELOW_ZERO = ("dropout", "balance_coef", "z_coef", "router_jitter")
-OPTIONAL = {"window": int, "init_std": float}
+OPTIONAL = {"window": (int, "a whole number above 0, or None"), "init_std": (float, "above 0, or None")}
+MAX_CONV = 32
 FLAGS = ("conv_bias", "mamba_bias", "mamba_norms", "attention_bias", "ffn_bias", "gradient_checkpointing")
 
 
@@ -34,7 +35,8 @@ class JambaConfig:
 
     A backbone is a stack of blocks. Block i mixes over time with the mixer that ``pattern[i]``
     names, then over features with the feed-forward that ``ffn_pattern[i]`` names; both are
-    pre-norm residual branches. A default of None depends on other fields and is filled in.
+    pre-norm residual branches. A default of None depends on other fields and is filled in, once:
+    ``dataclasses.replace`` keeps what was filled in.
 
     *The stack*
 
@@ -48,7 +50,7 @@ class JambaConfig:
     :param dropout: of the output of every branch, in training mode
     :param branch_scale: factor on the output projection of every branch at the start; a small one
         lets a stack begin near the identity, and an agent with memory as one without
-    :param init_std: standard deviation of all initial matrices; None for those of torch's layers
+    :param init_std: standard deviation of initial matrices, but for the time steps'; None for those of torch's layers
     :param gradient_checkpointing: compute branches again in the backward pass instead of keeping
         what they need: less memory, more time
 
@@ -59,7 +61,7 @@ class JambaConfig:
     :param expand: the inner width is ``expand * d_model`` (E)
     :param dt_rank: rank of the time-step projection (R); default ceil(d_model / 16)
     :param dt_min: shortest initial time step of M and S; a channel first remembers about 1/dt steps
-    :param dt_max: longest initial time step of M and S
+    :param dt_max: longest initial time step of M, a tenth of that of S
     :param mamba_norms: RMSNorm on dt, B and C, as in AI21's Jamba
     :param conv_bias: whether the convolution has a bias
     :param mamba_bias: whether the outer projections have one
@@ -165,9 +167,6 @@ class JambaConfig:
     moe_period: InitVar[int | None] = None
     moe_offset: InitVar[int | None] = None
 
-    d_inner: int = field(init=False, repr=False)
-    d_ffn: int = field(init=False, repr=False)
-
     def __post_init__(
         self,
         attn_period: int | None,
@@ -182,7 +181,6 @@ class JambaConfig:
         self._fill(num_layers=len(mixers), num_kv_heads=self.num_heads, d_hidden=self.d_model)
         self._fill(dt_rank=math.ceil(self.d_model / 16))
         self._check_values()
-        self._fill(d_inner=round(self.expand * self.d_model), d_ffn=round(self.ffn_mult * self.d_model))
         object.__setattr__(self, "pattern", repeat(mixers, self.num_layers))
         object.__setattr__(self, "ffn_pattern", repeat(ffns, self.num_layers))
         self._check_together()
@@ -200,7 +198,8 @@ class JambaConfig:
         """
         from jamba_rl.nn.presets import PRESETS
 
-        if name not in PRESETS:
+        overrides = {key: value for key, value in overrides.items() if value is not None or key in OPTIONAL}
+        if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(_unknown("preset", name, PRESETS))
         for key in overrides:
             if key not in cls.__match_args__:
@@ -211,6 +210,16 @@ class JambaConfig:
         if "moe_period" in overrides:
             fields.pop("ffn_pattern", None)
         return cls(**fields | overrides)
+
+    @property
+    def d_inner(self) -> int:
+        """Inner width of Mamba (E)."""
+        return round(self.expand * self.d_model)
+
+    @property
+    def d_ffn(self) -> int:
+        """Hidden width of feed-forward and experts."""
+        return round(self.ffn_mult * self.d_model)
 
     @property
     def has_memory(self) -> bool:
@@ -234,19 +243,24 @@ class JambaConfig:
             _number(name, getattr(self, name), float, "above 0", above=0)
         for name in NOT_BELOW_ZERO:
             _number(name, getattr(self, name), float, "0 or above", above=-math.ulp(0.0))
-        for name, kind in OPTIONAL.items():
+        for name, (kind, allowed) in OPTIONAL.items():
             if getattr(self, name) is not None:
-                _number(name, getattr(self, name), kind, "above 0, or None", above=0)
+                _number(name, getattr(self, name), kind, allowed, above=0)
         for name in FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, was {getattr(self, name)!r}")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(_unknown(name, getattr(self, name), allowed))
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(_unknown(name, getattr(self, name), choices))
 
     def _check_together(self) -> None:
         if self.dt_max < self.dt_min:
             raise ValueError(f"dt_max {self.dt_max} is below dt_min {self.dt_min}")
+        for name, widened in (("expand", self.d_inner), ("ffn_mult", self.d_ffn)):
+            if widened < 1:
+                raise ValueError(f"{name} {getattr(self, name)} leaves no width of d_model {self.d_model}")
+        if self.d_conv > MAX_CONV:
+            raise ValueError(f"d_conv must be at most {MAX_CONV}, was {self.d_conv}")
         if self.dropout >= 1:
             raise ValueError(f"dropout must be below 1, was {self.dropout}")
         if "A" in self.pattern:

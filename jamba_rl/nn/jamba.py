@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from jamba_rl.nn.attention import Attention
-from jamba_rl.nn.check import check_input
+from jamba_rl.nn.check import check_input, parts_of
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.experts import MixtureOfExperts
 from jamba_rl.nn.feedforward import FeedForward
@@ -130,6 +130,8 @@ class Jamba(nn.Module):
 
     def __init__(self, config: JambaConfig) -> None:
         super().__init__()
+        if not isinstance(config, JambaConfig):
+            raise ValueError(f"config must be a JambaConfig, was {type(config).__name__}")
         self.config = config
         self.position = LearnedPosition(config) if config.position == "learned" else None
         pairs = zip(config.pattern, config.ffn_pattern, strict=True)
@@ -137,7 +139,7 @@ class Jamba(nn.Module):
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         initialise(self, config)
         self._sizes = [len(block.initial_state(0)) for block in self.blocks]  # type: ignore[operator]
-        self._state_size = sum(self._sizes) + (self.position is not None)
+        self._parts = parts_of(self.initial_state(0), config.memory_grows)
 
     def forward(self, x: Tensor, state: State | None = None, reset: Tensor | None = None) -> JambaOutput:
         """Run whole sequences.
@@ -147,13 +149,13 @@ class Jamba(nn.Module):
         :param reset: (B, T) bool, set at the first step of an episode; None for no resets
         :raises ValueError: shapes, types or devices do not fit, or x (on the CPU) is not finite
         """
-        check_input(x, state, reset, self.norm.weight, steps=True, parts=self._state_size)
+        check_input(x, state, reset, self.norm.weight, steps=True, parts=self._parts)
         return self._run(x, state, reset, one_step=False)
 
-    def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> JambaOutput:
+    def step(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> JambaOutput:
         """Run one step of (B, D) at constant cost; ``reset`` is (B,) bool; errors as of ``forward``."""
-        check_input(x, state, reset, self.norm.weight, steps=False, parts=self._state_size)
-        return self._run(x, state, reset, one_step=True)
+        check_input(x, state, reset, self.norm.weight, steps=False, parts=self._parts)
+        return self._run(x, self.initial_state(len(x)) if state is None else state, reset, one_step=True)
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` sequences."""

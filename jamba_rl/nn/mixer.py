@@ -15,7 +15,7 @@ class Mixer(nn.Module, ABC):
 
     ``reset[b, t]`` marks the *first* step of a new episode: what came before is forgotten there.
     Gradient flows into the incoming state. ``step`` repeated over time equals ``forward``. What a
-    mixer returns comes from a linear layer named ``out_proj``.
+    mixer computes leaves it through a linear layer named ``out_proj``.
     """
 
     @abstractmethod

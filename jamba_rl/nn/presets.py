@@ -20,17 +20,20 @@ _DHC = {
 PRESETS: dict[str, dict[str, Any]] = {
     "rl": {},
     # DHC-Jamba-Enhanced, ARCHITECTURE.md: the last of every r + 1 blocks attends.
-    "dhc-rl": _DHC | {"d_model": 128, "pattern": "MMMA", "ffn_pattern": "D", "num_heads": 4, "window": 64},
+    "dhc-rl": _DHC | {"d_model": 128, "pattern": "MMMA", "num_layers": 4, "ffn_pattern": "D", "window": 64},
+    # The same document's width; the code of its vision model makes it four times that.
     "dhc-vision": _DHC
     | {
         "d_model": 64,
         "pattern": "MMMMMMMA",
         "ffn_pattern": "DE",
+        "num_layers": 8,
         "num_heads": 8,
         "window": None,
         "dropout": 0.1,
     },
-    # JAMBA of Nakshatra: 8 times 8 blocks, biases everywhere, the chosen experts weighed by their logits.
+    # JAMBA of Nakshatra: 8 times 8 blocks, biases, the chosen experts weighed by their logits. Its x_proj, router and
+    # lm_head have biases too, 61,521 of 10 billion numbers, which nothing here has.
     "nakshatra": {
         "d_model": 1184,
         "pattern": "MMMMAMMM",

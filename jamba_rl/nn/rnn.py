@@ -1,4 +1,4 @@
-"""The classical memories, LSTM and GRU, and none at all, behind the mixer's interface."""
+"""The classical memories, LSTM and GRU, behind the mixer's interface."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Recurrent(Mixer):
         return self.out_proj(y.squeeze(1)), state
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
-        zeros = self.out_proj.weight.new_zeros(batch, self.rnn.hidden_size)
-        return (zeros, zeros) if isinstance(self.rnn, nn.LSTM) else (zeros,)
+        parts = 2 if isinstance(self.rnn, nn.LSTM) else 1
+        return tuple(self.out_proj.weight.new_zeros(batch, self.rnn.hidden_size) for _ in range(parts))
 
     def _run(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         if isinstance(self.rnn, nn.LSTM):

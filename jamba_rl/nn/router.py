@@ -20,7 +20,7 @@ arXiv 2202.08906); ``linear``, the logsumexp itself, which has no lower bound; `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +85,12 @@ class Router(nn.Module):
         if self.bias is not None:
             self.bias += rate * torch.sign(load.mean() - load)
             self.bias -= self.bias.mean()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Router:  # as modules change type
+        super()._apply(fn, recurse)
+        if self.bias is not None:
+            self.bias = self.bias.to(torch.promote_types(self.bias.dtype, torch.float32))  # steps of 0.001 add up in it
+        return self
 
     def _logits(self, x: Tensor) -> Tensor:
         # In bfloat16 close logits are ties, and the choice between them chance.
@@ -178,5 +184,8 @@ def _mean(values: Tensor, mask: Tensor | None) -> Tensor:
     """
     if mask is None:
         return values.mean(0)
+    if mask.dtype is not torch.bool or mask.numel() != len(values):
+        given = f"{mask.dtype} {tuple(mask.shape)}"
+        raise ValueError(f"mask must be torch.bool with an element for each of {len(values)} tokens; was {given}")
     counted = mask.reshape(-1, 1)
     return (values * counted).sum(0) / counted.sum().clamp(min=1)

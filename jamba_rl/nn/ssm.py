@@ -50,11 +50,12 @@ class LinearSSM(Mixer):
         u_BS = self.in_proj(x)
         _dt_S, gain_S = self._rates()
         h_BS = state[0] if reset is None else state[0].masked_fill(reset[:, None], 0.0)
-        h_BS = torch.lerp(h_BS, u_BS.to(h_BS.dtype), gain_S)
-        return self.out_proj(h_BS) + self.D * x, (h_BS,)
+        h_BS = torch.lerp(h_BS, u_BS.to(h_BS.dtype), gain_S.to(h_BS.dtype))
+        return self.out_proj(h_BS.to(x.dtype)) + self.D * x, (h_BS,)
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
-        return (self.log_dt.new_zeros(batch, len(self.log_dt)),)
+        dtype = torch.promote_types(self.log_dt.dtype, torch.float32)
+        return (self.log_dt.new_zeros(batch, len(self.log_dt), dtype=dtype),)
 
     def _rates(self) -> tuple[Tensor, Tensor]:
         """Dt and 1 - a = 1 - exp(-dt), per state."""

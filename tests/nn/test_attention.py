@@ -50,11 +50,39 @@ def test_without_a_window_the_state_holds_the_longest_running_episode_and_no_mor
     assert (keys.shape[1], age.tolist()) == (6, [6, 3])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("heads", [2, 4])
-def test_half_precision_parameters_work_as_well(heads):
-    module = layer(position="relative", window=4, num_kv_heads=heads)
-    x = torch.randn(2, 9, 16, dtype=torch.double)
-    exact = module(x, None)[0]
-    rough, state = module.bfloat16()(x.bfloat16(), None)
-    torch.testing.assert_close(rough.double(), exact, rtol=0.1, atol=0.05)
-    assert module.step(x[:, 0].bfloat16(), state)[0].dtype is torch.bfloat16
+@pytest.mark.parametrize("position", ["relative", "rope", "none"])
+def test_half_precision_works_as_parameters_and_as_autocast(position, heads, dtype):
+    module = layer(position=position, window=4, num_kv_heads=heads)
+    x, reset = torch.randn(2, 9, 16, dtype=torch.double), torch.rand(2, 9) < 0.3
+    exact = module(x, None, reset)[0]
+    with torch.autocast("cpu", dtype):
+        cast = module.float()(x.float(), None, reset)[0]
+    rough, state = module.to(dtype)(x.to(dtype), None, reset)
+    for y in (cast, rough):
+        torch.testing.assert_close(y.double(), exact, rtol=0.1, atol=0.05)
+    assert module.step(x[:, 0].to(dtype), state)[0].dtype is dtype
+
+
+@pytest.mark.parametrize("fields", [{"window": 4}, {"window": 4, "num_kv_heads": 2}, {"window": None}])
+def test_a_state_is_its_own_memory_and_no_more(fields):
+    module = layer(**fields)
+    assert len({part.data_ptr() for part in module.initial_state(3) if part.numel()}) >= 2 - (fields["window"] is None)
+    reset = torch.zeros(1, 500, dtype=torch.bool)
+    reset[:, 490] = True
+    for part in module(torch.randn(1, 500, 16, dtype=torch.double), None, reset)[1]:
+        assert part.untyped_storage().nbytes() == part.nbytes
+
+
+def test_shared_heads_cost_no_more_with_every_step():
+    """Memory of the graph grows with the sequence, not with its square."""
+    module = layer(num_kv_heads=2, window=8).float()
+
+    def kept(steps: int) -> int:
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.nbytes) or t, lambda t: t):
+            module(torch.randn(1, steps, 16), None)
+        return sum(sizes)
+
+    assert kept(2048) < 5 * kept(512)

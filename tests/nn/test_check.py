@@ -22,9 +22,15 @@ BAD = {
     "infinite": ((X / 0 + 1,), "finite", "80 of its 80"),
     "resets as numbers": ((X, None, torch.zeros(2, 5)), "torch.bool (2, 5)", "torch.float32"),
     "resets of another shape": ((X, None, torch.zeros(2, 4, dtype=torch.bool)), "torch.bool (2, 5)", "(2, 4)"),
-    "half a state": ((X, (X,)), "5 parts", "had 1"),
-    "a state of others": ((X, Jamba(JambaConfig(d_model=8, window=4)).initial_state(3)), "of 2 sequences", "(3,"),
+    "half a state": ((X, (X,)), "a tuple of 5 tensors", "was 1 of them"),
+    "no tuple": ((X, X), "a tuple of 5 tensors", "was Tensor"),
+    "a state of others": ((X, Jamba(JambaConfig(d_model=8, window=4)).initial_state(3)), "part 0", "(3,"),
+    "another window": ((X, Jamba(JambaConfig(d_model=8, window=5)).initial_state(2)), "(2, 3, 4, 2)", "(2, 4, 4, 2)"),
+    "a double state": ((X, Jamba(JambaConfig(d_model=8, window=4)).double().initial_state(2)), "32 (", "64 ("),
+    "a list": (([1.0],), "a tensor", "list"),
+    "resets as a list": ((X, None, [True]), "reset must be a tensor", "list"),
 }
+STATES = {"M": 2, "A": 3, "S": 1, "L": 2, "G": 1}
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -51,3 +57,35 @@ def test_a_step_wants_a_step(model):
 
 def test_large_values_are_finite_though_their_sum_is_not(model):
     assert torch.isfinite(model(torch.full((1, 3, 8), 3e38)).state[2]).all()
+
+
+@pytest.mark.parametrize("pattern", STATES)
+@pytest.mark.parametrize(
+    "change", [lambda p: p[..., None], lambda p: p.to(torch.float16), lambda p: p[:1], lambda p: 3]
+)
+def test_every_part_of_a_state_is_looked_at(pattern, change):
+    model = Jamba(JambaConfig(d_model=8, pattern=pattern, window=4))
+    state = model.initial_state(2)
+    assert len(state) == STATES[pattern]
+    for i in range(len(state)):
+        wrong = (*state[:i], change(state[i]), *state[i + 1 :])
+        for call in (lambda: model(X, wrong), lambda: model.step(X[:, 0], wrong)):  # noqa: B023
+            with pytest.raises(ValueError, match=f"part {i} of state must be"):
+                call()
+
+
+def test_the_length_of_a_growing_memory_is_free():
+    model = Jamba(JambaConfig(d_model=8, pattern="A", window=None, position="none"))
+    state = model(X).state
+    assert model(X, state).state[0].shape[1] == 10
+    with pytest.raises(ValueError, match=r"\(2, any, 4, 2\)"):
+        model(X, (state[0][..., :1], *state[1:]))
+
+
+def test_no_state_is_an_empty_one_for_a_step_too(model):
+    assert torch.equal(model.step(X[:, 0], None).hidden, model.step(X[:, 0], model.initial_state(2)).hidden)
+
+
+def test_a_stack_wants_a_configuration():
+    with pytest.raises(ValueError, match="JambaConfig, was str"):
+        Jamba("rl")

@@ -220,8 +220,6 @@ def test_a_step_says_what_is_wrong():
             model.step(x, (conv_state, h[:2]))
         with pytest.raises(ValueError, match=r"reset must be bool \[3\]"):
             model.step(x, (conv_state, h), torch.zeros(3))
-        with pytest.raises(ValueError, match="width must be 1 to 32"):
-            (wide := layer(d_conv=33)).step(x, wide.initial_state(3))
 
 
 # ---------------------------------------------------------------- types, and torch.compile

@@ -71,3 +71,14 @@ def test_a_bad_pattern_or_name_is_refused(make, words):
 def test_a_preset_may_be_changed_afterwards():
     config = dataclasses.replace(JambaConfig.preset("dhc-rl"), window=8)
     assert (config.window, config.pattern) == (8, "MMMA")
+
+
+def test_a_pattern_in_other_words_keeps_the_number_of_layers():
+    assert JambaConfig.preset("dhc-vision", mamba_ratio=3).pattern == "MMMAMMMA"
+    assert JambaConfig.preset("dhc-rl", attn_period=None, moe_period=None) == JambaConfig.preset("dhc-rl")
+
+
+def test_a_configuration_goes_through_a_dictionary():
+    for name in PRESETS:
+        config = JambaConfig.preset(name)
+        assert JambaConfig(**dataclasses.asdict(config)) == config

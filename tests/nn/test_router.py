@@ -243,3 +243,18 @@ def test_statistics_of_a_case_by_hand():
     assert found.max_over_mean.item() == pytest.approx(2)
     assert found.dead.item() == 1
     assert not any(getattr(found, name).requires_grad for name in ("load", "entropy", "max_over_mean", "dead"))
+
+
+@pytest.mark.parametrize("mask", [torch.tensor([True]), torch.ones(5, dtype=torch.bool), torch.ones(6)])
+def test_a_mask_of_another_size_or_type_is_refused(mask):
+    router = Router(JambaConfig(d_model=4, num_experts=3))
+    routings = Routings((router(torch.randn(6, 4)),), JambaConfig(num_experts=3))
+    with pytest.raises(ValueError, match="for each of 6 tokens"):
+        routings.loss(mask)
+
+
+def test_the_bias_of_balancing_stays_in_single_precision():
+    router = Router(JambaConfig(d_model=4, num_experts=2, top_k=1, balance="bias")).bfloat16()
+    for _ in range(3000):
+        router.rebalance(torch.tensor([1.0, 0.0]), 0.001)
+    assert router.bias.tolist() == pytest.approx([-3.0, 3.0], rel=1e-3)

@@ -22,6 +22,7 @@ SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-O3", "-fopenmp-simd", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-w")
 # Compilers that do not know the first for this CPU still build a slower library with the second.
 TUNING = (("-march=native",), ())
+OFF = ("0", "off", "false", "no")  # values of $JAMBA_RL_KERNEL, in any case
 
 
 class BuildError(RuntimeError):
@@ -30,13 +31,13 @@ class BuildError(RuntimeError):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled kernels, or None if JAMBA_RL_KERNEL=0 or they cannot be built; the log has the reason."""
-    if os.environ.get("JAMBA_RL_KERNEL") == "0":
+    """Return the compiled kernels, or None if $JAMBA_RL_KERNEL is off or they cannot be built; the log has the reason."""
+    if os.environ.get("JAMBA_RL_KERNEL", "").strip().lower() in OFF:
         return None
     try:
         return load()
     except (BuildError, OSError) as error:
-        logging.getLogger("jamba_rl").warning("no compiled scan, the slower torch path is used: %s", error)
+        logging.getLogger("jamba_rl").warning("no compiled kernels, the slower torch path is used: %s", error)
         return None
 
 
@@ -68,8 +69,9 @@ def _load_from_temporary_folder(compiler: list[str]) -> ctypes.CDLL:
 
 def cache_folder() -> Path | None:
     """Return the folder of compiled kernels, which need not exist; None for a user without a home."""
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "jamba_rl"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():  # the specification says to ignore any other
+        return base / "jamba_rl"
     try:
         return Path.home() / ".cache" / "jamba_rl"
     except RuntimeError:
@@ -79,8 +81,11 @@ def cache_folder() -> Path | None:
 def find_compiler() -> list[str]:
     """Return the words of the compiler's command, that of $CC if it is set; raises BuildError if there is none."""
     if os.environ.get("CC"):
-        command = shlex.split(os.environ["CC"])
-        if not shutil.which(command[0]):
+        try:
+            command = shlex.split(os.environ["CC"])
+        except ValueError as error:
+            raise BuildError(f"CC={os.environ['CC']}: {error}") from error
+        if not command or not shutil.which(command[0]):
             raise BuildError(f"CC={os.environ['CC']}: no such program")
         return command
     for name in ("cc", "gcc", "clang"):
@@ -128,7 +133,7 @@ def build(compiler: list[str], target: Path) -> None:
                 os.chmod(unfinished, 0o755)
                 os.replace(unfinished, target)
                 return
-        raise BuildError(f"{shlex.join(command)} failed: {done.stderr.strip()[-500:]}")
+        raise BuildError(f"{compiler[0]} failed: {done.stderr.strip()[-500:]} ({shlex.join(command)})")
     finally:
         if os.path.exists(unfinished):
             os.unlink(unfinished)

@@ -28,7 +28,7 @@ def linear_scan(
     if initial_state_BEN is None:
         initial_state_BEN = x_BTE.new_zeros(x_BTE.shape[0], x_BTE.shape[2], A_EN.shape[1])
     if reset_BT is not None:
-        # A reset multiplies the old state with a zero decay; a first state that is not finite would survive that.
+        # Also what autograd sees: no gradient crosses the first step's reset either.
         initial_state_BEN = initial_state_BEN.masked_fill(reset_BT[:, 0, None, None], 0.0)
     y_BTE, final_BEN = _LinearScan.apply(x_BTE, dt_BTE, A_EN, B_BTN, C_BTN, reset_BT, initial_state_BEN)
     return (y_BTE if D_E is None else torch.addcmul(y_BTE, x_BTE, D_E)), final_BEN
@@ -39,6 +39,14 @@ def _decay(dt_BTE: Tensor, A_EN: Tensor, reset_BT: Tensor | None) -> Tensor:
     if reset_BT is not None:
         decay_TBEN.masked_fill_(reset_BT.t()[:, :, None, None], 0.0)
     return decay_TBEN
+
+
+def _resets(reset_BT: Tensor | None, time: int) -> list[Tensor | None]:
+    """Return the rows that start over ``[B,1,1]`` at each step, None where none does: most steps cost nothing more."""
+    if reset_BT is None:
+        return [None] * time
+    rows_TB11 = reset_BT.t()[:, :, None, None]
+    return [rows if some else None for rows, some in zip(rows_TB11.unbind(0), reset_BT.any(0).tolist(), strict=True)]
 
 
 class _LinearScan(torch.autograd.Function):
@@ -57,7 +65,10 @@ class _LinearScan(torch.autograd.Function):
         # The input of each step becomes, in place, the state after it.
         h_TBEN = (dt_BTE * x_BTE).transpose(0, 1).unsqueeze(3) * B_BTN.transpose(0, 1).unsqueeze(2)
         previous_BEN = initial_BEN
-        for decay_BEN, h_BEN in zip(decay_TBEN.unbind(0), h_TBEN.unbind(0), strict=True):
+        resets = _resets(reset_BT, len(h_TBEN))
+        for decay_BEN, h_BEN, reset_B11 in zip(decay_TBEN.unbind(0), h_TBEN.unbind(0), resets, strict=True):
+            if reset_B11 is not None:  # a state that is not finite would survive the zero decay
+                previous_BEN = previous_BEN.masked_fill(reset_B11, 0.0)
             previous_BEN = h_BEN.addcmul_(decay_BEN, previous_BEN)
         y_TBE = torch.matmul(h_TBEN, C_BTN.transpose(0, 1).unsqueeze(3)).squeeze(3)
         ctx.save_for_backward(x_BTE, dt_BTE, A_EN, B_BTN, C_BTN, reset_BT, initial_BEN, h_TBEN)
@@ -75,9 +86,12 @@ class _LinearScan(torch.autograd.Function):
 
         dh_TBEN = dy_TBE.unsqueeze(3) * C_TBN.unsqueeze(2)
         dh_TBEN[-1] += dfinal_BEN
-        decays, dhs = decay_TBEN.unbind(0), dh_TBEN.unbind(0)
+        decays, dhs, resets = decay_TBEN.unbind(0), dh_TBEN.unbind(0), _resets(reset_BT, len(dh_TBEN))
         for t in range(len(dhs) - 2, -1, -1):
-            dhs[t].addcmul_(decays[t + 1], dhs[t + 1])
+            after_BEN, reset_B11 = dhs[t + 1], resets[t + 1]
+            if reset_B11 is not None:
+                after_BEN = after_BEN.masked_fill(reset_B11, 0.0)
+            dhs[t].addcmul_(decays[t + 1], after_BEN)
         dinitial_BEN = decays[0] * dhs[0]
 
         dB_BTN = torch.matmul((dt_TBE * x_TBE).unsqueeze(2), dh_TBEN).squeeze(2).transpose(0, 1)
@@ -88,6 +102,9 @@ class _LinearScan(torch.autograd.Function):
         dlog_TBEN = decay_TBEN.mul_(dh_TBEN)
         dlog_TBEN[0] *= initial_BEN
         dlog_TBEN[1:] *= h_TBEN[:-1]
+        for dlog_BEN, reset_B11 in zip(dlog_TBEN.unbind(0), resets, strict=True):
+            if reset_B11 is not None:
+                dlog_BEN.masked_fill_(reset_B11, 0.0)
         dA_EN = (dlog_TBEN * dt_TBE.unsqueeze(3)).sum((0, 1))
         ddt_TBE = torch.addcmul((dlog_TBEN * A_EN).sum(3), dinput_TBE, x_TBE)
         dx_TBE = dinput_TBE * dt_TBE
