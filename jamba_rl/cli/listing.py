@@ -10,6 +10,8 @@ from rich.table import Table
 
 from jamba_rl import catalogue
 
+WIDE = 150
+
 
 def list_(
     kind: Annotated[str | None, typer.Argument(metavar="[agents|envs]", help="What to list; default both.")] = None,
@@ -24,10 +26,13 @@ def list_(
     kinds = ("agents", "envs")
     if kind is not None and kind not in kinds:
         raise catalogue.unknown("list", kind, kinds)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE  # a file or pipe has no width; lines stay whole
     for each in kinds if kind is None else (kind,):
         table = Table("name", "description", title=each, title_justify="left", box=None, header_style="dim")
         for name, description in catalogue.descriptions(each).items():
             table.add_row(name, description)
-        Console().print(table)
+        console.print(table)
     if kind != "agents":
         print("\n--env takes any gymnasium id too, as in --env Hopper-v5")

@@ -220,7 +220,7 @@ def _check_expressible(config: JambaConfig) -> None:
         if not set(pattern) <= {common, special}:
             raise ValueError(f"Hugging Face's Jamba has only {common}{special} in {name}, this model {pattern!r}")
         if not _is_periodic(pattern, common, special):
-            raise ValueError(f"Hugging Face's Jamba has no {period} and offset for {name} {pattern!r}: {special} must recur")
+            raise ValueError(f"Hugging Face's Jamba has one {period} and offset, not a {name} of {pattern!r}")
     for name, value in _needed(config).items():
         if getattr(config, name) != value:
             raise ValueError(f"Hugging Face's Jamba has {name} {value!r} only, this model {getattr(config, name)!r}")

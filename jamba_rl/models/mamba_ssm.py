@@ -14,7 +14,6 @@ from torch import Tensor
 from jamba_rl.models.weights import Names, take_head
 from jamba_rl.nn import JambaConfig
 
-
 NORM_EPS = ("layer_norm_epsilon", "norm_epsilon")  # of Hugging Face's configuration, and of mamba_ssm's
 TIED = ("tie_word_embeddings", "tie_embeddings")
 

@@ -1,5 +1,6 @@
 """The same logits as Hugging Face's Jamba, in every form, and the weights there and back."""
 
+import dataclasses
 import warnings
 
 import pytest
@@ -100,13 +101,16 @@ def test_weights_go_there_and_back_in_both_forms(config):
 
 
 @pytest.mark.parametrize("max_shard_size", ["10GB", "10KB"])
-def test_a_saved_folder_is_read_and_written_as_it_was(tmp_path, max_shard_size):
-    model = small()
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_saved_folder_is_read_and_written_as_it_was(tmp_path, max_shard_size, tied):
+    model = small(tie_word_embeddings=tied)
     model.save_pretrained(tmp_path, max_shard_size=max_shard_size)
     ours = JambaForCausalLM.from_hf(tmp_path)
     written = ours.to_hf_state_dict("disk")
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file, save_file
 
+    save_file(written, tmp_path / "again")
+    assert load_file(tmp_path / "again").keys() == written.keys()
     on_disk = {name: tensor for file in tmp_path.glob("*.safetensors") for name, tensor in load_file(file).items()}
     assert any("experts.2.gate_proj" in name for name in on_disk)
     assert written.keys() == on_disk.keys()
@@ -140,6 +144,30 @@ def test_half_precision_weights_stay_so_but_for_what_sets_the_length_of_memory()
     assert model.step(torch.tensor([1, 2]), out.state).logits.dtype is torch.bfloat16
 
 
+def test_double_precision_weights_stay_so():
+    source = small().double()
+    ids = torch.randint(17, (2, 5))
+    ours = JambaForCausalLM.from_hf(source)
+    assert {parameter.dtype for parameter in ours.parameters()} == {torch.float64}
+    assert ours(ids).logits.dtype is torch.float64
+
+
+def test_the_head_is_what_the_configuration_says():
+    model, tied = small(), small(tie_word_embeddings=True)
+    weights = dict(model.state_dict())
+    with pytest.raises(ValueError, match=r"lm_head\.weight is not the embedding"):
+        JambaForCausalLM.from_hf(weights, tied.config)
+    weights.pop("lm_head.weight")
+    with pytest.raises(ValueError, match=r"lack 'lm_head\.weight'"):
+        JambaForCausalLM.from_hf(weights, model.config)
+    ours = JambaForCausalLM.from_hf(weights, tied.config)
+    assert ours.lm_head.weight is ours.embedding.weight
+
+
+def test_initial_matrices_of_no_width_are_loaded():
+    assert JambaForCausalLM.from_hf(small(initializer_range=0.0)).config.init_std is None
+
+
 def test_the_loaded_model_trains_on_its_own():
     source = small()
     model = JambaForCausalLM.from_hf(source)
@@ -160,6 +188,17 @@ def test_the_loaded_model_trains_on_its_own():
         ({}, {"hidden_act": "gelu"}, ["'silu'", "'gelu'"]),
         ({}, {"head_dim": 64}, ["128 wide", "64"]),
         ({}, {"attn_layer_offset": 9}, ["attn_offset", "0 to 7", "9"]),
+        ({}, {"vocab_size": "17"}, ["vocab_size", "whole number", "'17'"]),
+        ({}, {"num_attention_heads": 0}, ["num_attention_heads", "1 or above", "0"]),
+        ({}, {"tie_word_embeddings": 1}, ["tie_word_embeddings", "true or false", "1"]),
+        ({}, {"mamba_dt_rank": "many"}, ["mamba_dt_rank", "'many'"]),
+        ({}, {"initializer_range": "wide"}, ["initializer_range", "a number", "'wide'"]),
+        ({}, JambaConfig(), ["config must be", "JambaConfig"]),
+        ({}, "config.json", ["config must be", "'config.json'"]),
+        ({}, transformers.JambaConfig, ["config must be"]),
+        (None, None, ["a model, a folder or a state dict", "None"]),
+        (3, {}, ["a model, a folder or a state dict", "3"]),
+        ({"a": 3}, {}, ["a state dict of tensors"]),
     ],
 )
 def test_what_does_not_fit_is_refused(source, config, words):
@@ -193,6 +232,30 @@ def test_what_transformers_cannot_say_is_not_written():
         JambaForCausalLM.from_hf(small()).to_hf_state_dict("disc")
 
 
+def like_hf(pattern: str, ffn_pattern: str, **fields) -> JambaForCausalLM:
+    known = {"mamba_norms": True, "router_weights": "softmax", "num_experts": 2}
+    config = JambaConfig(d_model=16, pattern=pattern, ffn_pattern=ffn_pattern, **known | fields)
+    return JambaForCausalLM(config, vocab_size=5)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ffn_pattern", "word"),
+    [("MAAM", "D", "attn_layer_period"), ("M", "-", "ffn_pattern"), ("MMM", "DEE", "expert_layer_period")],
+)
+def test_patterns_without_a_period_are_not_written(pattern, ffn_pattern, word):
+    with pytest.raises(ValueError, match=word):
+        like_hf(pattern, ffn_pattern, num_layers=len(pattern)).to_hf_state_dict()
+
+
+def test_only_what_the_pattern_uses_must_fit():
+    assert like_hf("MM", "DE").to_hf_state_dict()  # windows and positions of no attention
+    assert like_hf("A", "D", mamba_norms=False, window=None, position="none").to_hf_state_dict()
+    assert like_hf("MAMA", "DDED", window=None, position="none").to_hf_state_dict()
+    for position in ("relative", "learned"):
+        with pytest.raises(ValueError, match=r"window None only|position 'none' only"):
+            like_hf("MA" if position == "relative" else "MM", "D", position=position).to_hf_state_dict()
+
+
 def test_a_folder_without_a_model_says_which_file_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         JambaForCausalLM.from_hf(tmp_path)
@@ -217,3 +280,52 @@ def test_mamba_weights_give_the_same_logits():
             assert (logits - expected).abs().max() <= 1e-5, form
     with pytest.raises(ValueError, match="no weights of Mamba"):
         JambaForCausalLM.from_mamba(small())
+
+
+def small_mamba(**fields):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 17, "hidden_size": 12, "state_size": 5, "num_hidden_layers": 2, "time_step_rank": 2}
+    return transformers.MambaForCausalLM(transformers.MambaConfig(**sizes | fields)).eval()
+
+
+@torch.no_grad()
+def test_mamba_is_loaded_as_its_configuration_says(tmp_path):
+    ids = torch.randint(17, (2, 9))
+    for tied in (False, True):
+        model = small_mamba(layer_norm_epsilon=0.1, tie_word_embeddings=tied)
+        model.save_pretrained(tmp_path)
+        for source in (model, tmp_path):
+            ours = JambaForCausalLM.from_mamba(source)
+            assert ours.config.norm_eps == 0.1
+            assert (ours.lm_head.weight is ours.embedding.weight) == tied
+            torch.testing.assert_close(ours(ids).logits, model(ids, use_cache=False).logits, rtol=1e-4, atol=1e-5)
+    assert JambaForCausalLM.from_mamba(model, norm_eps=0.2).config.norm_eps == 0.2
+    ours = JambaForCausalLM.from_mamba(model.state_dict())
+    assert ours.config.norm_eps == 1e-5
+    assert ours.lm_head.weight is ours.embedding.weight
+
+
+@dataclasses.dataclass
+class SsmConfig:
+    """What mamba_ssm keeps, as far as it matters."""
+
+    norm_epsilon: float = 0.3
+    tie_embeddings: bool = False
+
+
+def test_the_words_of_mamba_ssm_are_understood():
+    model = small_mamba(tie_word_embeddings=False)
+    model.config = SsmConfig()
+    ours = JambaForCausalLM.from_mamba(model)
+    assert ours.config.norm_eps == 0.3
+    model.config = SsmConfig(tie_embeddings=True)
+    with pytest.raises(ValueError, match="is not the embedding"):
+        JambaForCausalLM.from_mamba(model)
+
+
+def test_what_is_no_mamba_is_refused():
+    for source in (None, 3):
+        with pytest.raises(ValueError, match="a model, a folder or a state dict"):
+            JambaForCausalLM.from_mamba(source)
+    with pytest.raises(ValueError, match="hidden_act must be 'silu', was 'gelu'"):
+        JambaForCausalLM.from_mamba(small_mamba(hidden_act="gelu"))

@@ -25,7 +25,7 @@ class Effort:
     """
 
     rounds: int = 15
-    sample: float = 0.02
+    sample: float = 0.1
     stream_steps: int = 1_000_000
     progress: Callable[[float], None] = _silent
 

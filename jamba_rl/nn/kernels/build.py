@@ -31,7 +31,7 @@ class BuildError(RuntimeError):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled kernels, or None if $JAMBA_RL_KERNEL is off or they cannot be built; the log has the reason."""
+    """Return the compiled kernels, or None if $JAMBA_RL_KERNEL is off or they cannot be built; the log says why."""
     if os.environ.get("JAMBA_RL_KERNEL", "").strip().lower() in OFF:
         return None
     try:

@@ -45,7 +45,7 @@ def kernels() -> Kernels:
     """Return the kernels; raises RuntimeError where they are switched off or cannot be built (see ``build.py``)."""
     library = build.library()
     if library is None:
-        raise RuntimeError("no compiled kernel: it needs a C compiler, and JAMBA_RL_KERNEL not 0")
+        raise RuntimeError("no compiled kernel: it needs a C compiler, and JAMBA_RL_KERNEL not switched off")
     sizes, blocks = (ctypes.c_int64 * 3)(), (ctypes.c_int64 * 2)()
     library.jamba_sizes(sizes)
     library.jamba_attention_sizes(blocks)

@@ -34,11 +34,8 @@ def linear_scan(
     return (y_BTE if D_E is None else torch.addcmul(y_BTE, x_BTE, D_E)), final_BEN
 
 
-def _decay(dt_BTE: Tensor, A_EN: Tensor, reset_BT: Tensor | None) -> Tensor:
-    decay_TBEN = (dt_BTE.transpose(0, 1).unsqueeze(3) * A_EN).exp_()
-    if reset_BT is not None:
-        decay_TBEN.masked_fill_(reset_BT.t()[:, :, None, None], 0.0)
-    return decay_TBEN
+def _decay(dt_BTE: Tensor, A_EN: Tensor) -> Tensor:
+    return (dt_BTE.transpose(0, 1).unsqueeze(3) * A_EN).exp_()
 
 
 def _resets(reset_BT: Tensor | None, time: int) -> list[Tensor | None]:
@@ -61,13 +58,13 @@ class _LinearScan(torch.autograd.Function):
         reset_BT: Tensor | None,
         initial_BEN: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        decay_TBEN = _decay(dt_BTE, A_EN, reset_BT)
+        decay_TBEN = _decay(dt_BTE, A_EN)
         # The input of each step becomes, in place, the state after it.
         h_TBEN = (dt_BTE * x_BTE).transpose(0, 1).unsqueeze(3) * B_BTN.transpose(0, 1).unsqueeze(2)
         previous_BEN = initial_BEN
         resets = _resets(reset_BT, len(h_TBEN))
         for decay_BEN, h_BEN, reset_B11 in zip(decay_TBEN.unbind(0), h_TBEN.unbind(0), resets, strict=True):
-            if reset_B11 is not None:  # a state that is not finite would survive the zero decay
+            if reset_B11 is not None:  # a state that is not finite would survive a product with zero
                 previous_BEN = previous_BEN.masked_fill(reset_B11, 0.0)
             previous_BEN = h_BEN.addcmul_(decay_BEN, previous_BEN)
         y_TBE = torch.matmul(h_TBEN, C_BTN.transpose(0, 1).unsqueeze(3)).squeeze(3)
@@ -82,7 +79,7 @@ class _LinearScan(torch.autograd.Function):
         x_BTE, dt_BTE, A_EN, B_BTN, C_BTN, reset_BT, initial_BEN, h_TBEN = ctx.saved_tensors
         dy_TBE, x_TBE, dt_TBE = dy_BTE.transpose(0, 1), x_BTE.transpose(0, 1), dt_BTE.transpose(0, 1)
         B_TBN, C_TBN = B_BTN.transpose(0, 1), C_BTN.transpose(0, 1)
-        decay_TBEN = _decay(dt_BTE, A_EN, reset_BT)
+        decay_TBEN = _decay(dt_BTE, A_EN)
 
         dh_TBEN = dy_TBE.unsqueeze(3) * C_TBN.unsqueeze(2)
         dh_TBEN[-1] += dfinal_BEN

@@ -90,7 +90,7 @@ def test_without_a_compiler_everything_works_and_it_is_said_once(monkeypatch, ca
     assert torch.equal(y, expected[0])
     assert torch.equal(state, expected[1])
     assert [record.message for record in caplog.records] == [
-        "no compiled scan, the slower torch path is used: no C compiler"
+        "no compiled kernels, the slower torch path is used: no C compiler"
     ]
     with pytest.raises(RuntimeError, match="no compiled kernel"):
         selective_scan(**problem, backend="cpu")
@@ -104,7 +104,7 @@ def test_a_compiler_that_fails_is_quoted(cache, monkeypatch, caplog, fresh, tmp_
     with caplog.at_level(logging.INFO, logger="jamba_rl"):
         assert build.library() is None
     [record] = caplog.records
-    assert "failed: no such option" in record.message
+    assert f"path is used: {compiler} failed: no such option" in record.message
     assert not list(cache.iterdir())
 
 
@@ -114,8 +114,22 @@ def test_a_compiler_that_is_not_there_is_named(monkeypatch):
         build.find_compiler()
 
 
-def test_the_kernel_can_be_switched_off_without_a_word(monkeypatch, caplog, fresh):
-    monkeypatch.setenv("JAMBA_RL_KERNEL", "0")
+@pytest.mark.parametrize("command", ["  ", "'x"])
+def test_a_compiler_that_is_no_command_is_named(monkeypatch, command):
+    monkeypatch.setenv("CC", command)
+    with pytest.raises(build.BuildError, match=f"CC={command}: "):
+        build.find_compiler()
+
+
+@pytest.mark.parametrize("base", ["", "cache", "./cache"])
+def test_a_cache_that_is_not_absolute_is_ignored(monkeypatch, base):
+    monkeypatch.setenv("XDG_CACHE_HOME", base)
+    assert build.cache_folder() == Path.home() / ".cache" / "jamba_rl"
+
+
+@pytest.mark.parametrize("off", ["0", "off", "FALSE", "no"])
+def test_the_kernel_can_be_switched_off_without_a_word(monkeypatch, caplog, fresh, off):
+    monkeypatch.setenv("JAMBA_RL_KERNEL", off)
     with caplog.at_level(logging.INFO, logger="jamba_rl"):
         selective_scan(**single(scan_problem()))
     assert build.library() is None

@@ -151,6 +151,36 @@ def test_a_reset_forgets_a_state_that_is_not_finite(backend):
 
 
 @every
+@pytest.mark.parametrize("spoilt", ["initial_state", "x", "dt"])
+def test_nothing_that_is_not_finite_crosses_a_reset(backend, spoilt):
+    problem = single(scan_problem(6)) | {"reset": torch.zeros(2, 6, dtype=torch.bool)}
+    problem["reset"][0, 1] = True
+    expected = run(problem, backend)
+    with torch.no_grad():
+        (problem[spoilt][0] if spoilt == "initial_state" else problem[spoilt][0, 0]).fill_(float("nan"))
+    got = run(problem, backend)
+    assert got["output 0"][0, 0].isnan().all()
+    names = ["output 0", *(f"gradient of {name}" for name in ("x", "dt", "B", "C"))]
+    first = 2 if backend == "cpu" else 1  # the kernel's gradient of dt is not finite at the reset itself
+    after = {name: (got[name][0, first:], expected[name][0, first:]) for name in names}
+    after["output 0"] = (got["output 0"][0, 1:], expected["output 0"][0, 1:])
+    for name, (left, right) in ({"output 1": (got["output 1"], expected["output 1"])} | after).items():
+        assert torch.equal(left, right), name
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch"])
+def test_no_gradient_that_is_not_finite_crosses_a_reset(backend):
+    problem = single(scan_problem(6)) | {"reset": torch.zeros(2, 6, dtype=torch.bool)}
+    problem["reset"][:, 3] = True
+    y, _ = selective_scan(**problem, backend=backend)
+    weight = torch.ones_like(y)
+    weight[:, 3:] = float("nan")
+    dx, dstate = torch.autograd.grad(y, [problem["x"], problem["initial_state"]], weight)
+    assert dx[:, :3].isfinite().all()
+    assert dstate.isfinite().all()
+
+
+@every
 def test_is_causal(backend):
     problem = single(scan_problem(12))
     y, _ = selective_scan(**problem, backend=backend)
