@@ -19,17 +19,11 @@ from jamba_rl.rl.window_policies import WindowActorCriticPolicy, WindowSACPolicy
 from jamba_rl.rl.window_replay import HistoryReplayBuffer
 
 __all__ = [
+    "AttentionPolicy",
+    "GruPolicy",
     "HistoryReplayBuffer",
     "HistoryWrapper",
     "JambaFeaturesExtractor",
-    "VecHistory",
-    "VecHistoryNormalize",
-    "WindowActorCriticPolicy",
-    "WindowSACPolicy",
-]
-__all__ += [
-    "AttentionPolicy",
-    "GruPolicy",
     "JambaPolicy",
     "LstmPolicy",
     "MambaPolicy",
@@ -38,7 +32,11 @@ __all__ += [
     "RecurrentActorCriticPolicy",
     "RecurrentPPO",
     "SSMPolicy",
+    "VecHistory",
+    "VecHistoryNormalize",
     "VecPreviousReward",
+    "WindowActorCriticPolicy",
+    "WindowSACPolicy",
 ]
 
 register()

@@ -41,16 +41,11 @@ TINY: dict[str, tuple[Callable[[], list[Row]], int]] = {
     "streaming": (lambda: streaming(QUICK, d_model=16, window=8), 4),
 }
 EXACT = ("parity", "exactness", "streaming")  # these must reach their bars whatever the machine
-NEED_TRANSFORMERS = ("parity", "layer", "step")
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch.compile's
 @pytest.mark.parametrize("name", TINY)
 def test_every_measurement_gives_sound_rows(name: str) -> None:
-    if name in NEED_TRANSFORMERS:
-        pytest.importorskip("transformers")
-    if name == "scan":
-        pytest.importorskip("mambapy")
     if name == "exactness" and needs_kernel:
         pytest.skip(str(needs_kernel))
     run, expected = TINY[name]
@@ -81,15 +76,13 @@ def scan_results(function: Callable[..., Tensor], arguments: list[Tensor]) -> li
 @pytest.mark.parametrize("other", [peers.indexing_loop, peers.mambapy_scan])
 def test_all_scans_compute_the_same_values_and_gradients(other: Callable[..., Tensor]) -> None:
     if other is peers.mambapy_scan:
-        pytest.importorskip("mambapy")
-    torch.manual_seed(0)
+        torch.manual_seed(0)
     arguments = scan_arguments(2, 11, 6, 4)
     for ours, theirs in zip(scan_results(our_scan, arguments), scan_results(other, arguments), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_both_mamba_layers_compute_the_same_values_and_gradients() -> None:
-    pytest.importorskip("transformers")
     torch.manual_seed(0)
     theirs, ours = mixers(32)
     x = torch.randn(2, 9, 32, requires_grad=True)
@@ -107,7 +100,6 @@ def test_both_mamba_layers_compute_the_same_values_and_gradients() -> None:
 
 @pytest.mark.parametrize(("theirs", "ffn"), [(their_layer_step, "-"), (their_layer_step, "D"), (their_model_step, "D")])
 def test_their_attention_remembers_no_more_with_every_call(theirs: Callable[..., Any], ffn: str) -> None:
-    pytest.importorskip("transformers")
     with torch.no_grad():
         call = theirs("AA", ffn, 2, 4 * HEADS)
         first = call()

@@ -5,13 +5,12 @@ import warnings
 
 import pytest
 import torch
+import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jamba_rl.models import JambaForCausalLM
 from jamba_rl.nn import JambaConfig
-
-transformers = pytest.importorskip("transformers")
 
 
 @st.composite

@@ -32,13 +32,18 @@ class BuildError(RuntimeError):
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled kernels, or None if $JAMBA_RL_KERNEL is off or they cannot be built; the log says why."""
-    if os.environ.get("JAMBA_RL_KERNEL", "").strip().lower() in OFF:
+    if switched_off():
         return None
     try:
         return load()
     except (BuildError, OSError) as error:
         logging.getLogger("jamba_rl").warning("no compiled kernels, the slower torch path is used: %s", error)
         return None
+
+
+def switched_off() -> bool:
+    """Return whether the user wants no kernels: $JAMBA_RL_KERNEL says so."""
+    return os.environ.get("JAMBA_RL_KERNEL", "").strip().lower() in OFF
 
 
 def load() -> ctypes.CDLL:

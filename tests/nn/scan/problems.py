@@ -11,7 +11,22 @@ from torch import Tensor
 from jamba_rl.nn.kernels import build
 
 NAMES = ("x", "dt", "A", "B", "C", "D", "initial_state")
-needs_kernel = build.library() is None and "no C compiler"
+
+
+def _why_no_kernel() -> str | None:
+    """Why there is rightly no kernel; None where there must be one, even if it cannot be built."""
+    if build.library() is not None:
+        return None
+    if build.switched_off():
+        return "kernels are switched off"
+    try:
+        build.find_compiler()
+    except build.BuildError as error:
+        return str(error)
+    return None
+
+
+needs_kernel = _why_no_kernel()
 
 
 def scan_problem(
