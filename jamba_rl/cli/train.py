@@ -63,7 +63,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change one value of the agent, or n_steps, gamma, gae_lambda or log_std_init. Repeatable.",
+        help="Change one value of the agent, or of its part of the protocol, such as gamma. Repeatable.",
     ),
 ]
 EveryOption = Annotated[
@@ -127,7 +127,8 @@ def train(
             agent or "ppo-jamba",
             seed=seed or 0,
             device=device or "cpu",
-            protocol={"steps": steps, "evaluation": evaluation, "ppo": {"n_envs": n_envs}},
+            protocol={"steps": steps, "evaluation": evaluation},
+            n_envs=n_envs,
             settings=settings or (),
         )
         summary = training.train(config, out, live)

@@ -10,12 +10,15 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
+from jamba_rl.lab.build.replay import write_replay
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.lab.evaluate import PARALLEL_EPISODES, Scores, evaluate
 from jamba_rl.lab.run import Checkpoint, Run
 from jamba_rl.lab.seeds import derived_seed
+from jamba_rl.lab.view import frozen, view
 from jamba_rl.tasks import make_env
 
 
@@ -29,7 +32,7 @@ class Evaluations(BaseCallback):
 
     def __init__(self, run: Run, config: RunConfig) -> None:
         super().__init__()
-        self.run, self.seed = run, config.seed
+        self.run, self.agent, self.seed = run, config.agent, config.seed
         self.every, self.episodes = config.task.protocol.evaluation.every, config.task.protocol.evaluation.episodes
         self.venv = make_env(config.task, min(self.episodes, PARALLEL_EPISODES))
         self.seconds = 0.0
@@ -51,8 +54,9 @@ class Evaluations(BaseCallback):
         start = time.perf_counter()
         normalizer = self.model.get_vec_normalize_env()
         assert normalizer is not None
+        seen = view(self.agent, self.venv, frozen(normalizer))
         seed = derived_seed("evaluation in training", self.seed, step)
-        scores = evaluate(self.model, normalizer, self.venv, self.episodes, seed)
+        scores = evaluate(self.model, seen, self.episodes, seed)
         if not any(float(row["step"]) == step for row in self.run.evaluations.rows()):
             self._write(step, scores)
         self.latest = scores
@@ -70,7 +74,7 @@ class Evaluations(BaseCallback):
 
 
 class Checkpoints(BaseCallback):
-    """Saves the model and its normaliser as often as it is evaluated.
+    """Saves the model, its normaliser and what it has in its replay buffer as often as it is evaluated.
 
     That is between an update and the next rollout, when everything that was experienced has been
     learned from: a run resumed there neither repeats nor loses a step. For the same reason a run
@@ -102,6 +106,8 @@ class Checkpoints(BaseCallback):
         assert isinstance(normalizer, VecNormalize)
         self.model.save(checkpoint.model)
         normalizer.save(str(checkpoint.normalizer))
+        if isinstance(self.model, OffPolicyAlgorithm):
+            write_replay(self.model, checkpoint)
 
 
 class StopOnSignal(BaseCallback):

@@ -10,20 +10,19 @@ from pydantic import NonNegativeInt
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import Data, UserError
-from jamba_rl.lab.agent import PPOAgent, load_agent
+from jamba_rl.lab.agent import Agent, AnyAgent, kind_of, load_agent
+from jamba_rl.lab.agent.load import defaults
+from jamba_rl.lab.run import Run
 from jamba_rl.tasks import Task, load_task
-from jamba_rl.tasks.spec import PPOProtocol
-
-# What --set reaches besides an agent's own keys: protocol values without an option of their own.
-PROTOCOL_KEYS = [key for key in PPOProtocol.model_fields if key != "n_envs"]
-AGENT_KEYS = [key for key in PPOAgent.model_fields if key not in ("name", "description", "algorithm")]
+from jamba_rl.tasks.resolve import default_protocol
+from jamba_rl.tasks.spec import PARTS_BY_NAME, PPOProtocol, SACProtocol
 
 
 class RunConfig(Data):
     """A resolved run: the agent, the task with its protocol, the seed and the device."""
 
     task: Task
-    agent: PPOAgent
+    agent: AnyAgent
     seed: NonNegativeInt
     device: str
 
@@ -31,6 +30,11 @@ class RunConfig(Data):
     def steps(self) -> int:
         """Env steps to train for in total."""
         return self.task.protocol.steps
+
+    @property
+    def part(self) -> PPOProtocol | SACProtocol:
+        """The part of the protocol that the agent goes by."""
+        return self.task.protocol.ppo if self.agent.part == "ppo" else self.task.protocol.sac
 
 
 def configure(
@@ -40,6 +44,7 @@ def configure(
     seed: int = 0,
     device: str = "cpu",
     protocol: Mapping[str, Any] | None = None,
+    n_envs: int | None = None,
     settings: Iterable[str] = (),
 ) -> RunConfig:
     """Resolve names and wishes.
@@ -47,17 +52,35 @@ def configure(
     :param env: a task's name, the path of its YAML, or a gymnasium id
     :param agent: an agent's name, or the path of its YAML
     :param protocol: values to put over the task's, nested as in its YAML; None means as it is
-    :param settings: ``KEY=VALUE`` pairs for the agent's keys and for n_steps, gamma, gae_lambda, log_std_init
+    :param n_envs: parallel envs, in the part of the protocol that the agent goes by
+    :param settings: ``KEY=VALUE`` pairs for the agent's keys and for those of its part of the protocol
     :raises UserError: names what was given, and the nearest valid choice
     """
     check_device(device)
-    task = load_task(env)
-    agent_settings, ppo_settings = split_settings(settings)
+    kind = type(load_agent(agent))
+    agent_settings, part_settings = split_settings(settings, kind)
     learner = load_agent(agent, agent_settings)
-    wishes = catalogue.merge(_given(protocol or {}), {"ppo": ppo_settings})
+    task = load_task(env, kind.part)
+    wishes = catalogue.merge(_given(protocol or {}), {kind.part: part_settings | _given({"n_envs": n_envs})})
     task = catalogue.check(Task, catalogue.merge(task.model_dump(mode="json"), {"protocol": wishes}), "protocol")
     data = {"task": task.model_dump(mode="json"), "agent": learner.model_dump(mode="json")}
     return catalogue.check(RunConfig, data | {"seed": seed, "device": device}, "options")
+
+
+def read_config(run: Run) -> RunConfig:
+    """Read what a run was started with; a key younger than the run has its default, which is as it was before.
+
+    :raises UserError: if the file was changed into something else
+    """
+    path, data = run.folder / "config.yaml", run.read_config()
+    agent = data.get("agent")
+    if not isinstance(agent, dict):
+        raise UserError(f"{path}: agent: needs keys and values, was {agent!r}")
+    kind = kind_of(agent, path)  # checked by itself, so that an error names the key as it stands there
+    agent = catalogue.merge(defaults(agent["algorithm"]), agent)
+    catalogue.check(kind, agent, f"{path}: agent")
+    young = {"task": {"protocol": default_protocol()}}
+    return catalogue.check(RunConfig, catalogue.merge(young, data) | {"agent": agent}, path)
 
 
 def change(config: RunConfig, *, steps: int | None = None, device: str | None = None) -> RunConfig:
@@ -68,29 +91,33 @@ def change(config: RunConfig, *, steps: int | None = None, device: str | None = 
     return catalogue.check(RunConfig, catalogue.merge(config.model_dump(mode="json"), _given(over)), "options")
 
 
-def split_settings(settings: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``KEY=VALUE`` pairs as nested values of the agent and of the protocol's ``ppo`` part.
+def split_settings(settings: Iterable[str], kind: type[Agent]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``KEY=VALUE`` pairs as nested values of the agent, and of its part of the protocol.
 
-    >>> split_settings(["network.pattern=MMA", "learning_rate=1e-4", "gamma=0.9"])
+    :param kind: the agent's class, which says what keys there are
+
+    >>> from jamba_rl.lab.agent import PPOAgent
+    >>> split_settings(["network.pattern=MMA", "learning_rate=1e-4", "gamma=0.9"], PPOAgent)
     ({'network': {'pattern': 'MMA'}, 'learning_rate': 0.0001}, {'gamma': 0.9})
     """
+    of_part = [key for key in PARTS_BY_NAME[kind.part].model_fields if key != "n_envs"]  # that has its own option
     agent: dict[str, Any] = {}
-    ppo: dict[str, Any] = {}
+    part: dict[str, Any] = {}
     for setting in settings:
         dotted, equals, text = setting.partition("=")
         if not equals or not dotted or not text:
             raise UserError(f"--set takes KEY=VALUE, as in network.pattern=MMA, was {setting!r}")
         first, *_ = keys = dotted.split(".")
-        if first not in (*AGENT_KEYS, *PROTOCOL_KEYS):
-            raise UserError(f"--set: {catalogue.unknown('key', first, [*AGENT_KEYS, *PROTOCOL_KEYS])}")
+        if first not in (*kind.keys(), *of_part):
+            raise UserError(f"--set: {catalogue.unknown('key', first, [*kind.keys(), *of_part])}")
         value = catalogue.parse_value(text)
         for key in reversed(keys):
             value = {key: value}
-        if first in PROTOCOL_KEYS:
-            ppo = catalogue.merge(ppo, value)
+        if first in of_part:
+            part = catalogue.merge(part, value)
         else:
             agent = catalogue.merge(agent, value)
-    return agent, ppo
+    return agent, part
 
 
 def check_device(name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,15 @@ from statistics import fmean, pstdev
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv
 
-from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.config import RunConfig
+from jamba_rl.lab.build import load_model
+from jamba_rl.lab.config import read_config
 from jamba_rl.lab.files import replacing
 from jamba_rl.lab.run import Run
 from jamba_rl.lab.seeds import derived_seed
-from jamba_rl.rl import RecurrentPPO
+from jamba_rl.lab.view import saved, view
 from jamba_rl.tasks import make_env
 
 PARALLEL_EPISODES = 10
@@ -56,19 +55,15 @@ class Scores:
         }
 
 
-def evaluate(model: BaseAlgorithm, normalizer: VecNormalize, venv: VecEnv, episodes: int, seed: int) -> Scores:
+def evaluate(model: BaseAlgorithm, venv: VecEnv, episodes: int, seed: int) -> Scores:
     """Play deterministic episodes.
 
     :param model: who plays
-    :param normalizer: the training's, whose statistics are used and left as they are
-    :param venv: other envs of the same task, not normalised; every copy plays its share of episodes
+    :param venv: envs as it sees them, apart from those of training; every copy plays its share of episodes
     :param seed: which episodes: copy i starts from ``seed + i``
     """
-    frozen = copy.copy(normalizer)  # leaves the training's envs behind
-    frozen.set_venv(venv)
-    frozen.training = False
     venv.seed(seed)
-    returns, lengths = evaluate_policy(model, frozen, episodes, deterministic=True, return_episode_rewards=True)
+    returns, lengths = evaluate_policy(model, venv, episodes, deterministic=True, return_episode_rewards=True)
     assert isinstance(returns, list)
     assert isinstance(lengths, list)
     return Scores(tuple(map(float, returns)), tuple(map(int, lengths)))
@@ -80,14 +75,14 @@ def evaluate_run(folder: Path, episodes: int = 20, seed: int = 0) -> tuple[Score
     :raises UserError: if there is no run, or no model in it
     """
     run = Run.open(folder)
-    config = catalogue.check(RunConfig, run.read_config(), folder / "config.yaml")
+    config = read_config(run)
     checkpoint = run.newest()
     if checkpoint is None:
         raise UserError(f"{folder} has no checkpoint yet; go on with --resume {folder}")
     venv = make_env(config.task, min(episodes, PARALLEL_EPISODES))
-    model = RecurrentPPO.load(checkpoint.model, device=config.device)
-    normalizer = VecNormalize.load(str(checkpoint.normalizer), venv)
-    scores = evaluate(model, normalizer, venv, episodes, derived_seed("evaluation", seed))
+    model = load_model(config, checkpoint)
+    seen = view(config.agent, venv, saved(checkpoint.normalizer, training=False))
+    scores = evaluate(model, seen, episodes, derived_seed("evaluation", seed))
     venv.close()
     report = {"step": model.num_timesteps, "seed": seed} | scores.as_dict()
     episodes_played = {"returns": scores.returns, "lengths": scores.lengths}

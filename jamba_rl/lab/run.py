@@ -7,7 +7,8 @@
     evaluations.csv     step,seed,mean_reward,std_reward,mean_length,episodes
     progress.csv        what SB3's logger records, one row per rollout or evaluation
     tb/                 the same for TensorBoard
-    checkpoints/STEP/   model.zip and normalizer.pkl, the newest three
+    checkpoints/STEP/   model.zip and normalizer.pkl, the newest three; of off-policy agents the newest
+                        also has replay.pkl.gz, what it has experienced
     model.zip, normalizer.pkl    the final ones
     result.json         final evaluation, speed, parameters: written when training came to its end
 """
@@ -25,7 +26,7 @@ from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.files import Table, replacing
 
-MODEL, NORMALIZER = "model.zip", "normalizer.pkl"
+MODEL, NORMALIZER, REPLAY = "model.zip", "normalizer.pkl", "replay.pkl.gz"
 EVALUATION_COLUMNS = ("step", "seed", "mean_reward", "std_reward", "mean_length", "episodes")
 PROGRESS_STEP = "time/total_timesteps"  # the column of progress.csv that holds the step
 KEPT_CHECKPOINTS = 3
@@ -47,6 +48,11 @@ class Checkpoint:
     def normalizer(self) -> Path:
         """The statistics that the model's observations are scaled by."""
         return self.folder / NORMALIZER
+
+    @property
+    def replay(self) -> Path:
+        """The replay buffer, which only the newest checkpoint of an off-policy agent has."""
+        return self.folder / REPLAY
 
 
 class Run:
@@ -105,7 +111,7 @@ class Run:
         return sorted((Checkpoint(int(path.name), path) for path in folders), key=lambda found: found.step)
 
     def add_checkpoint(self, step: int, write: Callable[[Checkpoint], None]) -> Checkpoint:
-        """Write the checkpoint of a step, unless it is there; then the oldest make room.
+        """Write the checkpoint of a step, unless it is there; then the oldest make room, and older replays.
 
         :param write: fills a checkpoint; its folder appears whole or not at all
         """
@@ -115,8 +121,11 @@ class Run:
             unfinished.folder.mkdir(parents=True)
             write(unfinished)
             unfinished.folder.rename(checkpoint.folder)
-        for old in self.checkpoints()[:-KEPT_CHECKPOINTS]:
+        saved = self.checkpoints()
+        for old in saved[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old.folder)
+        for older in saved[-KEPT_CHECKPOINTS:-1]:
+            older.replay.unlink(missing_ok=True)
         return checkpoint
 
     def finish(self, checkpoint: Checkpoint, result: Mapping[str, Any]) -> None:

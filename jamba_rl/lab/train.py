@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecNormalize
 
-from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab import provenance
-from jamba_rl.lab.build import make_model
+from jamba_rl.lab.build import learned_parameters, load_model, make_model
 from jamba_rl.lab.callbacks import Checkpoints, Evaluations, StopOnSignal
-from jamba_rl.lab.config import RunConfig, change
+from jamba_rl.lab.config import RunConfig, change, read_config
 from jamba_rl.lab.evaluate import Scores
 from jamba_rl.lab.logger import make_logger
 from jamba_rl.lab.progress import ProgressBar, ProgressLines
 from jamba_rl.lab.run import Run, check_free, fresh_folder
-from jamba_rl.lab.seeds import derived_seed
-from jamba_rl.rl import RecurrentPPO
 from jamba_rl.tasks import load_task, make_env
 
 
@@ -47,7 +44,7 @@ def train(config: RunConfig, out: Path | None = None, live: bool = False) -> Sum
     """
     if out is not None:
         check_free(out)
-    model = make_model(config, make_env(config.task, config.task.protocol.ppo.n_envs, config.seed, staggered=True))
+    model = make_model(config, make_env(config.task, config.part.n_envs, config.seed, staggered=True))
     folder = out or fresh_folder(config.task.name, config.agent.name, config.seed)
     run = Run.create(folder, config.model_dump(mode="json"))
     return _learn(run, config, model, live)
@@ -58,33 +55,29 @@ def resume(
 ) -> Summary:
     """Go on with a run from its newest checkpoint, or from its start if it has none yet.
 
-    Step count, schedules, optimizer, normalisation and curves go on where they were; the envs
-    start new episodes, and rows past the checkpoint are dropped to be written again.
+    Step count, schedules, optimizer, normalisation, replay buffer and curves go on where they were;
+    the envs start new episodes, and rows past the checkpoint are dropped to be written again.
 
     :param steps: the new total; default what the run was started with
     :param env: refuse if the run is of another env
     :raises UserError: if there is no run, it is of another env, or it is complete
     """
     run = Run.open(folder)
-    config = catalogue.check(RunConfig, run.read_config(), folder / "config.yaml")
+    config = read_config(run)
     _check_same_env(run, config, env)
     config = change(config, steps=steps, device=device)
     saved, result = run.newest(), run.result()
     step = saved.step if saved else 0
     if (result is not None and result["step"] >= config.steps) or (steps is not None and step >= steps):
         raise UserError(f"{folder} is already trained for {step} steps; to go on, give --steps more than that")
-    venv = make_env(config.task, config.task.protocol.ppo.n_envs, config.seed, staggered=True)
-    if saved:
-        model = RecurrentPPO.load(saved.model, VecNormalize.load(str(saved.normalizer), venv), device=config.device)
-        model.set_random_seed(derived_seed("resume", config.seed, step))  # else it would repeat the first episodes
-    else:
-        model = make_model(config, venv)
+    venv = make_env(config.task, config.part.n_envs, config.seed, staggered=True)
+    model = load_model(config, saved, venv) if saved else make_model(config, venv)
     run.rewind(step)
     run.write_config(config.model_dump(mode="json"))
     return _learn(run, config, model, live)
 
 
-def _learn(run: Run, config: RunConfig, model: RecurrentPPO, live: bool) -> Summary:
+def _learn(run: Run, config: RunConfig, model: BaseAlgorithm, live: bool) -> Summary:
     run.add_start(provenance.collect())
     model.set_logger(make_logger(run, model.num_timesteps))
     evaluations = Evaluations(run, config)
@@ -99,8 +92,9 @@ def _learn(run: Run, config: RunConfig, model: RecurrentPPO, live: bool) -> Summ
         checkpoint = checkpoints.save(checkpoints.learned_steps if stop.stopped else model.num_timesteps)
         scores = None if stop.stopped else evaluations.evaluate(model.num_timesteps)
     if scores is not None:
-        parameters = sum(parameter.numel() for parameter in model.policy.parameters())
-        result = {"step": checkpoint.step, "steps_per_second": round(speed, 1), "parameters": parameters}
+        size = learned_parameters(model.policy)
+        result = {"step": checkpoint.step, "steps_per_second": round(speed, 1)}
+        result |= {"parameters": size.total, "active_parameters": size.active}
         run.finish(checkpoint, result | scores.as_dict())
     evaluations.venv.close()
     model.logger.close()

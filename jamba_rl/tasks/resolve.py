@@ -10,53 +10,68 @@ import gymnasium
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
-from jamba_rl.tasks.spec import Task, env_name
+from jamba_rl.tasks.spec import PARTS_BY_NAME, PartName, Task, env_name
+
+OWN_KEYS = ("steps", "evaluation")  # what a part of a protocol may have other than the rest
 
 
-def load_task(name: str) -> Task:
+def load_task(name: str, part: PartName = "ppo") -> Task:
     """Read a task.
 
     Protocol values come from the task's own YAML, then from its sighted twin's, then from
     ``envs/default.yaml``. A gymnasium id takes those of the task that is that env and nothing
-    else; with another version of it, if none has this one.
+    else; with another version of it, if none has this one. ``steps`` and ``evaluation`` of the
+    chosen part go over those of the whole: SAC needs fewer steps than PPO.
 
     :param name: a name out of ``envs/``, a path of such a file, or a gymnasium id
+    :param part: the part of the protocol that the agent goes by
     :raises UserError: names the nearest task or id
     """
     if name in catalogue.names("envs"):
-        return _from_file(catalogue.find("envs", name))
+        return _from_file(catalogue.find("envs", name), part)
     if _is_registered(name):
-        return _from_id(name)
+        return _from_id(name, part)
     if name.endswith(catalogue.SUFFIXES):
-        return _from_file(catalogue.find("envs", name))
+        return _from_file(catalogue.find("envs", name), part)
     raise catalogue.unknown("env", name, [*catalogue.names("envs"), *gymnasium.registry])
 
 
-def _from_file(path: Path) -> Task:
+def default_protocol() -> dict[str, Any]:
+    """What every task's protocol builds on."""
+    return catalogue.load(catalogue.folder("envs") / "default.yaml")["protocol"]
+
+
+def _from_file(path: Path, part: PartName) -> Task:
     data = catalogue.load(path)
     protocol = data.get("protocol", {})
     if not isinstance(protocol, dict):
         raise UserError(f"{path}: protocol: needs keys and values, was {protocol!r}")
     merged = catalogue.merge(_inherited_protocol(data.get("sighted"), path), protocol)
-    return catalogue.check(Task, {"name": path.stem, **data, "protocol": merged}, path)
+    return catalogue.check(Task, {"name": path.stem, **data, "protocol": _settled(merged, part)}, path)
 
 
 def _inherited_protocol(sighted: object, path: Path) -> dict[str, Any]:
     """What a task's protocol builds on: its twin's, since the two are compared, or the default."""
-    default = catalogue.load(catalogue.folder("envs") / "default.yaml")["protocol"]
     if sighted is None:
-        return default
+        return default_protocol()
     try:
         twin = catalogue.load(catalogue.find("envs", str(sighted)))
     except UserError as error:
         raise UserError(f"{path}: sighted: {error}") from error
-    return catalogue.merge(default, twin.get("protocol", {}))
+    return catalogue.merge(default_protocol(), twin.get("protocol", {}))
 
 
-def _from_id(env_id: str) -> Task:
-    default = catalogue.load(catalogue.folder("envs") / "default.yaml")["protocol"]
-    protocol = catalogue.merge(default, _protocol_of_base(env_id))
+def _from_id(env_id: str, part: PartName) -> Task:
+    protocol = _settled(catalogue.merge(default_protocol(), _protocol_of_base(env_id)), part)
     return catalogue.check(Task, {"name": env_id, "base": env_id, "protocol": protocol}, env_id)
+
+
+def _settled(protocol: dict[str, Any], part: PartName) -> dict[str, Any]:
+    """The protocol with what the part has of its own in place of what holds for all."""
+    parts = {name: protocol[name] for name in PARTS_BY_NAME if isinstance(protocol.get(name), dict)}
+    own = {key: value for key, value in parts.get(part, {}).items() if key in OWN_KEYS}
+    rest = {name: {key: value for key, value in of.items() if key not in OWN_KEYS} for name, of in parts.items()}
+    return catalogue.merge(protocol | rest, own)
 
 
 def _protocol_of_base(env_id: str) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, PositiveInt
+from pydantic import Field, NonNegativeInt, PlainValidator, PositiveInt
 
 from jamba_rl.catalogue import Data
 
@@ -25,6 +25,9 @@ def _hidden_part(value: Any) -> int | str:
         return value
     raise ValueError(f"{value!r} is neither an observation number nor one of {', '.join(WORDS)}")
 
+
+PartName = Literal["ppo", "sac"]
+"""Parts of a protocol: of on-policy and of off-policy algorithms."""
 
 HiddenPart = Annotated[int | str, PlainValidator(_hidden_part)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -52,15 +55,34 @@ class PPOProtocol(Data):
     log_std_init: float
 
 
+class SACProtocol(Data):
+    """What off-policy agents share: envs, discount, and how much they learn from; the names are SB3's.
+
+    ``learning_starts`` are env steps with random actions; after them, every ``train_freq`` steps of all envs are
+    followed by ``gradient_steps`` updates, -1 being as many as env steps were taken.
+    """
+
+    n_envs: PositiveInt
+    gamma: Fraction
+    learning_starts: NonNegativeInt
+    train_freq: PositiveInt
+    gradient_steps: Annotated[int, Field(ge=-1)]
+
+
+PARTS_BY_NAME: dict[PartName, type[PPOProtocol | SACProtocol]] = {"ppo": PPOProtocol, "sac": SACProtocol}
+
+
 class Protocol(Data):
     """What every agent shares on a task.
 
-    ``steps`` are env steps in total, over all parallel envs.
+    ``steps`` are env steps in total, over all parallel envs. In YAML, a part may have ``steps`` and
+    ``evaluation`` of its own, see ``load_task``.
     """
 
     steps: PositiveInt
     evaluation: Evaluation
     ppo: PPOProtocol
+    sac: SACProtocol
 
 
 class Task(Data):

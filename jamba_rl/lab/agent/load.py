@@ -1,0 +1,53 @@
+"""From an agent's name to the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from jamba_rl import catalogue
+from jamba_rl.lab.agent.ppo import PPOAgent
+from jamba_rl.lab.agent.stock import StockPPOAgent, StockSACAgent
+
+AnyAgent = Annotated[PPOAgent | StockPPOAgent | StockSACAgent, Field(discriminator="algorithm")]
+ALGORITHMS: dict[str, type[PPOAgent | StockPPOAgent | StockSACAgent]] = {
+    "ppo": PPOAgent,
+    "sb3-ppo": StockPPOAgent,
+    "sb3-sac": StockSACAgent,
+}
+
+
+def load_agent(name: str, settings: Mapping[str, Any] | None = None) -> PPOAgent | StockPPOAgent | StockSACAgent:
+    """Read an agent: its own YAML over the defaults of its algorithm.
+
+    :param name: a name out of ``agents/``, or the path of such a file
+    :param settings: values to put over those of the files, nested as in the file
+    :raises UserError: names file, key and the nearest valid choice
+    """
+    path = catalogue.find("agents", name)
+    own = catalogue.load(path)
+    kind = kind_of(own, path)
+    data = {"name": path.stem} | catalogue.merge(defaults(own["algorithm"]), own)
+    agent = catalogue.check(kind, data, path)
+    if not settings:
+        return agent
+    return catalogue.check(kind, catalogue.merge(data, settings), "--set")
+
+
+def kind_of(data: Mapping[str, Any], source: object) -> type[PPOAgent | StockPPOAgent | StockSACAgent]:
+    """The class of an agent, by its ``algorithm``.
+
+    :param source: what to name in an error
+    :raises UserError: if there is no such algorithm
+    """
+    algorithm = data.get("algorithm")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise catalogue.UserError(f"{source}: {catalogue.unknown('algorithm', str(algorithm), ALGORITHMS)}")
+    return ALGORITHMS[algorithm]
+
+
+def defaults(algorithm: str) -> dict[str, Any]:
+    """What all agents of an algorithm share."""
+    return catalogue.load(catalogue.folder("agents") / "defaults" / f"{algorithm}.yaml")
