@@ -64,7 +64,8 @@ def core(
 @app.command()
 def training(
     agents: Annotated[
-        list[str] | None, typer.Argument(metavar="[AGENT]...", help="Whom to time. Default: all agents with a name.")
+        list[str] | None,
+        typer.Argument(metavar="[AGENT]...", help="Whom to time, of those of algorithm ppo. Default: all with a name."),
     ] = None,
     env: Annotated[str, typer.Option("--env", "-e", metavar="NAME", help="Where.")] = "halfcheetah",
     rounds: Annotated[
@@ -89,9 +90,23 @@ def training(
     """
     from jamba_rl.lab.speed.training import training_speed, training_table, write
 
+    names = _timed(agents)
     prepare()
-    speeds = training_speed(env, agents or catalogue.names("agents"), rounds, in_step=in_step)
+    speeds = training_speed(env, names, rounds, in_step=in_step)
     Console().print(training_table(speeds))
     if out is not None:
         for path in write(speeds, out, env, in_step):
             print(f"written   {path}")
+
+
+def _timed(given: list[str] | None) -> list[str]:
+    """Agents that differ in their network alone, so that nothing else is timed: those given, or all of them."""
+    from jamba_rl.lab.agent import PPOAgent, load_agent
+
+    names = given or catalogue.names("agents")
+    agents = {name: load_agent(name) for name in names}
+    fit = [name for name, agent in agents.items() if isinstance(agent, PPOAgent) and agent.frames == 1]
+    unfit = [name for name in names if name not in fit]
+    if given and unfit:
+        raise catalogue.UserError(f"agent {unfit[0]!r} cannot be timed: it needs algorithm ppo and frames 1")
+    return fit

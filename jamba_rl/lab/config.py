@@ -79,7 +79,7 @@ def read_config(run: Run) -> RunConfig:
     kind = kind_of(agent, path)  # checked by itself, so that an error names the key as it stands there
     agent = catalogue.merge(defaults(agent["algorithm"]), agent)
     catalogue.check(kind, agent, f"{path}: agent")
-    young = {"task": {"protocol": default_protocol()}}
+    young = {"task": {"protocol": default_protocol(kind.part)}}
     return catalogue.check(RunConfig, catalogue.merge(young, data) | {"agent": agent}, path)
 
 

@@ -36,9 +36,9 @@ def load_task(name: str, part: PartName = "ppo") -> Task:
     raise catalogue.unknown("env", name, [*catalogue.names("envs"), *gymnasium.registry])
 
 
-def default_protocol() -> dict[str, Any]:
+def default_protocol(part: PartName) -> dict[str, Any]:
     """What every task's protocol builds on."""
-    return catalogue.load(catalogue.folder("envs") / "default.yaml")["protocol"]
+    return _settled(catalogue.load(catalogue.folder("envs") / "default.yaml")["protocol"], part)
 
 
 def _from_file(path: Path, part: PartName) -> Task:
@@ -46,28 +46,28 @@ def _from_file(path: Path, part: PartName) -> Task:
     protocol = data.get("protocol", {})
     if not isinstance(protocol, dict):
         raise UserError(f"{path}: protocol: needs keys and values, was {protocol!r}")
-    merged = catalogue.merge(_inherited_protocol(data.get("sighted"), path), protocol)
-    return catalogue.check(Task, {"name": path.stem, **data, "protocol": _settled(merged, part)}, path)
+    merged = catalogue.merge(_inherited_protocol(data.get("sighted"), path, part), _settled(protocol, part))
+    return catalogue.check(Task, {"name": path.stem, **data, "protocol": merged}, path)
 
 
-def _inherited_protocol(sighted: object, path: Path) -> dict[str, Any]:
+def _inherited_protocol(sighted: object, path: Path, part: PartName) -> dict[str, Any]:
     """What a task's protocol builds on: its twin's, since the two are compared, or the default."""
     if sighted is None:
-        return default_protocol()
+        return default_protocol(part)
     try:
         twin = catalogue.load(catalogue.find("envs", str(sighted)))
     except UserError as error:
         raise UserError(f"{path}: sighted: {error}") from error
-    return catalogue.merge(default_protocol(), twin.get("protocol", {}))
+    return catalogue.merge(default_protocol(part), _settled(twin.get("protocol", {}), part))
 
 
 def _from_id(env_id: str, part: PartName) -> Task:
-    protocol = _settled(catalogue.merge(default_protocol(), _protocol_of_base(env_id)), part)
+    protocol = catalogue.merge(default_protocol(part), _settled(_protocol_of_base(env_id), part))
     return catalogue.check(Task, {"name": env_id, "base": env_id, "protocol": protocol}, env_id)
 
 
 def _settled(protocol: dict[str, Any], part: PartName) -> dict[str, Any]:
-    """The protocol with what the part has of its own in place of what holds for all."""
+    """One file's protocol, with what the part has of its own in place of what holds for all."""
     parts = {name: protocol[name] for name in PARTS_BY_NAME if isinstance(protocol.get(name), dict)}
     own = {key: value for key, value in parts.get(part, {}).items() if key in OWN_KEYS}
     rest = {name: {key: value for key, value in of.items() if key not in OWN_KEYS} for name, of in parts.items()}

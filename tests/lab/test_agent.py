@@ -8,26 +8,51 @@ from gymnasium import spaces
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.agent import PPOAgent, load_agent
-from jamba_rl.lab.build import policy_kwargs
+from jamba_rl.lab.agent import ALGORITHMS, load_agent
+from jamba_rl.lab.build import learned_parameters, policy_kwargs
 from jamba_rl.nn import JambaConfig
 from jamba_rl.rl import JambaPolicy
 from jamba_rl.tasks import load_task
 
 PROTOCOL = load_task("pendulum-p").protocol.ppo
 BOX = spaces.Box(-1.0, 1.0, (6,))
-PPO_AGENTS = [name for name in catalogue.names("agents") if name.startswith("ppo-")]
+ALL = catalogue.names("agents")
+PPO_AGENTS = [name for name in ALL if load_agent(name).algorithm == "ppo"]
+
+
+def active_parameters(name: str, observations: int = 6) -> int:
+    """Parameters that one step meets, of an agent's network for 6 actions."""
+    agent = load_agent(name)
+    seen = spaces.Box(-1.0, 1.0, (observations * agent.frames,))
+    policy = JambaPolicy(seen, BOX, lambda _: 1e-3, **policy_kwargs(agent, PROTOCOL))
+    return learned_parameters(policy).active
+
+
+def test_there_are_agents_of_every_algorithm() -> None:
+    assert {load_agent(name).algorithm for name in ALL} == set(ALGORITHMS)
+    assert len(PPO_AGENTS) >= 9
 
 
 @pytest.mark.parametrize("name", PPO_AGENTS)
-def test_compared_agents_differ_in_their_network_alone(name: str) -> None:
-    own = {"name", "description", "network"}
+def test_compared_agents_differ_in_what_they_remember_alone(name: str) -> None:
+    own = {"name", "description", "network", "frames"}
     assert load_agent(name).model_dump(exclude=own) == load_agent("ppo-jamba").model_dump(exclude=own)
 
 
-@pytest.mark.parametrize("name", PPO_AGENTS)
+def test_an_agent_of_stock_ppo_differs_from_ours_in_what_stock_lacks_alone() -> None:
+    ours, stock = load_agent("ppo-jamba").model_dump(), load_agent("ppo-jamba-window").model_dump()
+    both = ours.keys() & stock.keys() - {"name", "description", "network", "algorithm"}
+    assert {key: stock[key] for key in both} == {key: ours[key] for key in both}
+    assert ours.keys() - stock.keys() == {
+        *("sequence_length", "warm_up", "shared_encoder", "encoder_learning_rate_ratio", "previous_action", "frames"),
+    }
+    assert stock.keys() - ours.keys() == {"history"}
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_an_agents_file_holds_its_network_alone(name: str) -> None:
-    assert set(catalogue.load(catalogue.find("agents", name))) == {"description", "algorithm", "network"}
+    kept = {"ppo-mlp-framestack": {"frames"}}.get(name, set())  # the memory of one whose network has none
+    assert set(catalogue.load(catalogue.find("agents", name))) == {"description", "algorithm", "network"} | kept
 
 
 def test_compared_agents_do_differ() -> None:
@@ -35,12 +60,25 @@ def test_compared_agents_do_differ() -> None:
     assert len(set(networks)) == len(networks)
 
 
-def test_compared_agents_have_equal_parameters_within_a_tenth() -> None:
-    sizes = {
-        name: sum(parameter.numel() for parameter in JambaPolicy(BOX, BOX, lambda _: 1e-3, **kwargs).parameters())
-        for name, kwargs in ((name, policy_kwargs(load_agent(name), PROTOCOL)) for name in PPO_AGENTS)
-    }
+@pytest.mark.parametrize("observations", [2, 6, 17], ids=["as pendulum-p", "as between", "as halfcheetah"])
+def test_compared_agents_have_equal_parameters_within_a_tenth(observations: int) -> None:
+    sizes = {name: active_parameters(name, observations) for name in PPO_AGENTS}
     assert max(sizes.values()) <= 1.1 * min(sizes.values()), sizes
+
+
+def test_of_experts_a_step_meets_half() -> None:
+    agent = load_agent("ppo-jamba-moe")
+    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(agent, PROTOCOL))
+    size, network = learned_parameters(policy), agent.network
+    assert "E" in network.ffn_pattern
+    assert (network.num_experts, network.top_k, network.balance) == (4, 2, "switch")
+    one_expert = 3 * network.d_model * network.d_ffn
+    assert size.total - size.active == 2 * one_expert
+
+
+def test_only_agents_of_recurrent_ppo_have_its_policy() -> None:
+    with pytest.raises(UserError, match="agent 'sac-jamba-window' is none of RecurrentPPO"):
+        policy_kwargs(load_agent("sac-jamba-window"), PROTOCOL)
 
 
 def test_exploration_starts_as_the_protocol_says() -> None:
@@ -55,10 +93,10 @@ def test_settings_go_over_the_files_and_the_rest_stays() -> None:
     assert changed.model_copy(update={"network": plain.network, "n_epochs": plain.n_epochs}) == plain
 
 
-@pytest.mark.parametrize("name", PPO_AGENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_resolved_agent_is_read_back_as_it_was(name: str) -> None:
     agent = load_agent(name, {"network": {"num_layers": 3}})
-    assert catalogue.check(PPOAgent, agent.model_dump(mode="json"), "") == agent
+    assert catalogue.check(type(agent), agent.model_dump(mode="json"), "") == agent
 
 
 def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
@@ -75,6 +113,15 @@ def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
     [
         ("network: {}\n", "unknown algorithm 'None'"),
         ("algorithm: pppo\nnetwork: {}\n", "did you mean 'ppo'"),
+        ("algorithm: [ppo]\nnetwork: {}\n", "unknown algorithm"),
+        ("algorithm: sb3-sca\nnetwork: {}\n", "did you mean 'sb3-sac'"),
+        ("algorithm: sb3-sac\nnetwork: {}\nn_epochs: 4\n", "unknown key 'n_epochs'"),
+        ("algorithm: sb3-sac\nnetwork: {}\nhistory: 0\n", "history: must be greater than 0, was 0"),
+        ("algorithm: sb3-sac\nnetwork: {}\nent_coef: atuo\n", "ent_coef"),
+        ("algorithm: sb3-ppo\nnetwork: {}\nframes: 4\n", "unknown key 'frames'"),
+        ("algorithm: ppo\nnetwork: {}\nframes: 0\n", "frames: must be greater than 0, was 0"),
+        ("algorithm: ppo\nnetwork: {}\nframes: 1.5\n", "frames: must be a valid integer, was 1.5"),
+        ("algorithm: ppo\nnetwork: {}\nwarm_up: 2\n", "warm_up: must be less than or equal to 1, was 2"),
         ("algorithm: ppo\n", "key 'network' is missing"),
         ("algorithm: ppo\nnetwork: {patern: M}\n", "did you mean 'network.pattern'"),
         ("algorithm: ppo\nnetwork: {pattern: MX}\n", "letter 'X' is unknown"),

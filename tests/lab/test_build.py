@@ -7,27 +7,13 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.build import make_model, normalized
+from jamba_rl.lab.build import make_model
 from jamba_rl.lab.config import configure
 from jamba_rl.lab.train import train
 from jamba_rl.tasks import make_env
 from tests.conftest import tiny_config
-
-
-class Still(gymnasium.Env):
-    """An env that shows something of a space."""
-
-    action_space = spaces.Discrete(2)
-
-    def __init__(self, space: spaces.Space) -> None:
-        self.observation_space = space
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return self.observation_space.sample(), {}
 
 
 class Odd(gymnasium.Env):
@@ -61,26 +47,6 @@ def test_hyperparameters_of_agent_and_protocol_reach_the_algorithm() -> None:
     normalizer = model.get_vec_normalize_env()
     assert normalizer is not None
     assert (normalizer.gamma, normalizer.norm_obs, normalizer.norm_reward) == (0.8, True, True)
-
-
-def test_normalisation_is_that_of_the_agent_where_there_are_real_numbers() -> None:
-    both = tiny_config().agent.normalize
-    neither = tiny_config(settings=["normalize.observations=false", "normalize.rewards=false"]).agent.normalize
-    wrapped = normalized(make_env("pendulum-p"), neither, 0.9)
-    assert (wrapped.norm_obs, wrapped.norm_reward) == (False, False)
-    assert normalized(make_env("FrozenLake-v1"), both, 0.9).norm_obs is False
-    assert normalized(make_env("CliffWalking-v1"), both, 0.9).norm_reward is True
-
-
-def test_of_a_dict_the_real_numbers_are_normalised() -> None:
-    space = spaces.Dict({"real": spaces.Box(-1, 1, (2,), np.float32), "choice": spaces.Discrete(3)})
-    both = tiny_config().agent.normalize
-    wrapped = normalized(DummyVecEnv([lambda: Still(space)]), both, 0.9)
-    assert (wrapped.norm_obs, wrapped.norm_obs_keys) == (True, ["real"])
-    wrapped.reset()
-    assert set(wrapped.obs_rms) == {"real"}
-    only = spaces.Dict({"choice": spaces.Discrete(3)})
-    assert normalized(DummyVecEnv([lambda: Still(only)]), both, 0.9).norm_obs is False
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
+from jamba_rl.lab.agent import PPOAgent
 from jamba_rl.lab.config import RunConfig, change, check_device, configure, split_settings
 from jamba_rl.tasks import load_task
 
@@ -27,7 +28,7 @@ def test_a_resolved_config_is_read_back_as_it_was() -> None:
 
 
 def test_settings_are_yaml_values_at_dotted_keys() -> None:
-    agent, ppo = split_settings(["network.window=8", "network.pattern=MMA", "target_kl=null", "n_steps=4"])
+    agent, ppo = split_settings(["network.window=8", "network.pattern=MMA", "target_kl=null", "n_steps=4"], PPOAgent)
     assert agent == {"network": {"window": 8, "pattern": "MMA"}, "target_kl": None}
     assert ppo == {"n_steps": 4}
 

@@ -10,8 +10,10 @@ from jamba_rl.catalogue import UserError
 from jamba_rl.lab.evaluate import Scores, evaluate, evaluate_run
 from jamba_rl.lab.run import Run
 from jamba_rl.lab.seeds import derived_seed
+from jamba_rl.lab.view import frozen, view
 from jamba_rl.rl import RecurrentPPO
 from jamba_rl.tasks import make_env
+from tests.conftest import tiny_config
 
 
 def load(run: Run) -> tuple[RecurrentPPO, VecNormalize]:
@@ -19,6 +21,11 @@ def load(run: Run) -> tuple[RecurrentPPO, VecNormalize]:
     assert checkpoint is not None
     model = RecurrentPPO.load(checkpoint.model, device="cpu")
     return model, VecNormalize.load(str(checkpoint.normalizer), make_env("pendulum-p", 2))
+
+
+def played(model: RecurrentPPO, normalizer: VecNormalize, n_envs: int, episodes: int, seed: int) -> Scores:
+    venv = view(tiny_config().agent, make_env("pendulum-p", n_envs), frozen(normalizer))
+    return evaluate(model, venv, episodes, seed)
 
 
 def test_scores_are_means_over_episodes() -> None:
@@ -32,7 +39,7 @@ def test_scores_are_means_over_episodes() -> None:
 
 def test_the_same_seed_plays_the_same_episodes(trained: Run) -> None:
     model, normalizer = load(trained)
-    first, again, other = (evaluate(model, normalizer, make_env("pendulum-p", 2), 4, seed) for seed in (1, 1, 2))
+    first, again, other = (played(model, normalizer, 2, 4, seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     assert len(first.returns) == len(first.lengths) == 4
@@ -42,18 +49,18 @@ def test_the_same_seed_plays_the_same_episodes(trained: Run) -> None:
 def test_evaluation_uses_the_statistics_of_training_and_leaves_them(trained: Run) -> None:
     model, normalizer = load(trained)
     before = (normalizer.obs_rms.mean.copy(), normalizer.obs_rms.count, normalizer.ret_rms.count)
-    scores = evaluate(model, normalizer, make_env("pendulum-p", 2), 2, 1)
+    scores = played(model, normalizer, 2, 2, 1)
     assert (normalizer.obs_rms.count, normalizer.ret_rms.count) == before[1:]
     np.testing.assert_array_equal(normalizer.obs_rms.mean, before[0])
     assert normalizer.training
     assert normalizer.norm_reward
     normalizer.obs_rms.mean = normalizer.obs_rms.mean + 1.0
-    assert evaluate(model, normalizer, make_env("pendulum-p", 2), 2, 1) != scores
+    assert played(model, normalizer, 2, 2, 1) != scores
 
 
 def test_returns_are_those_of_the_env_and_not_normalised(trained: Run) -> None:
     model, normalizer = load(trained)
-    scores = evaluate(model, normalizer, make_env("pendulum-p", 1), 1, 5)
+    scores = played(model, normalizer, 1, 1, 5)
     venv = make_env("pendulum-p", 1, seed=5)
     observation, state, start, total = venv.reset(), None, np.ones(1, bool), 0.0
     for _ in range(200):

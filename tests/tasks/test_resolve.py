@@ -7,6 +7,7 @@ import pytest
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.tasks import load_task
+from jamba_rl.tasks.spec import PartName
 
 
 def own_task(tmp_path: Path, text: str) -> str:
@@ -15,13 +16,14 @@ def own_task(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("part", ["ppo", "sac"])
 @pytest.mark.parametrize("name", catalogue.names("envs"))
-def test_every_task_is_valid_and_its_twin_sees_more(name: str) -> None:
-    task = load_task(name)
+def test_every_task_is_valid_and_its_twin_sees_more(name: str, part: PartName) -> None:
+    task = load_task(name, part)
     assert task.name == name
     assert (task.sighted is None) == (not task.hide)
     if task.sighted is not None:
-        twin = load_task(task.sighted)
+        twin = load_task(task.sighted, part)
         assert (twin.base, twin.kwargs, twin.hide) == (task.base, task.kwargs, ())
         assert twin.protocol == task.protocol  # they are compared
 
@@ -37,6 +39,22 @@ def test_values_come_from_the_task_then_its_twin_then_the_default(tmp_path: Path
     assert (own.steps, own.evaluation.every, own.ppo.gamma) == (twin.steps, twin.evaluation.every, twin.ppo.gamma)
     assert own.ppo.gae_lambda == default["ppo"]["gae_lambda"]
     assert default["ppo"]["gamma"] != 0.9  # so the twin was asked
+
+
+def test_a_part_may_have_steps_and_evaluation_of_its_own(tmp_path: Path) -> None:
+    ppo, sac = load_task("pendulum-p").protocol, load_task("pendulum-p", "sac").protocol
+    assert (ppo.steps, sac.steps) == (150_000, 30_000)
+    assert (ppo.evaluation.every, sac.evaluation.every) == (10_000, 2_000)
+    assert ppo.evaluation.episodes == sac.evaluation.episodes
+    assert (ppo.ppo, ppo.sac) == (sac.ppo, sac.sac)
+    assert load_task("Pendulum-v1", "sac").protocol == sac
+    # a file's own values go over those of its twin, even where the twin's are the part's and its own are not
+    whole = own_task(tmp_path, "base: Pendulum-v1\nsighted: pendulum\nprotocol: {steps: 7}\n")
+    assert (load_task(whole).protocol.steps, load_task(whole, "sac").protocol.steps) == (7, 7)
+    own = own_task(tmp_path, "base: Pendulum-v1\nprotocol: {sac: {steps: 8, evaluation: {episodes: 2}}}\n")
+    assert load_task(own, "sac").protocol.steps == 8
+    assert load_task(own, "sac").protocol.evaluation.episodes == 2
+    assert load_task(own).protocol.steps == 1_000_000
 
 
 def test_a_gymnasium_id_takes_the_protocol_of_the_task_that_is_that_env() -> None:
@@ -94,6 +112,9 @@ def test_an_unknown_name_gets_the_nearest_of_tasks_and_ids(given: str, meant: st
         ("base: Pendulum-v1\nprotocol: {ppo: {n_envs: true}}\n", "protocol.ppo.n_envs: must be a valid integer"),
         ("base: Pendulum-v1\nprotocol: {ppo: {gamma: 1.5}}\n", "protocol.ppo.gamma: must be less than or equal to 1"),
         ("base: Pendulum-v1\nprotocol: {ppo: {n_env: 4}}\n", "did you mean 'protocol.ppo.n_envs'"),
+        ("base: Pendulum-v1\nprotocol: {sac: {gradient_steps: -2}}\n", "protocol.sac.gradient_steps: must be greater"),
+        ("base: Pendulum-v1\nprotocol: {sac: {n_steps: 4}}\n", "unknown key 'protocol.sac.n_steps'"),
+        ("base: Pendulum-v1\nprotocol: {ppo: 4}\n", "protocol.ppo: must be"),
         ("base: Pendulum-v1\nprotocol: 3\n", "protocol"),
         ("base: Pendulum-v1\nsighted: pendulm\n", "did you mean 'pendulum'"),
     ],
