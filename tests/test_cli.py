@@ -50,6 +50,19 @@ def test_train_evaluate_resume(cli: Cli, tmp_path: Path) -> None:
     assert [row["step"] for row in run.evaluations.rows()] == ["128", "256", "384", "512"]
 
 
+def test_an_agent_of_sac_is_trained_evaluated_and_resumed(cli: Cli, tmp_path: Path) -> None:
+    options = ["--eval-episodes", "1", "--eval-every", "40", "--n-envs", "2", "--set", "learning_starts=10"]
+    options += ["--set", "batch_size=4", "--set", "history=4", "--set", "policy.net_arch=[8]"]
+    trained = cli("train", "--env", "pendulum-p", "--agent", "sac-jamba-window", "--steps", "40", *options)
+    assert trained.code == 0, trained.err
+    run = Run.open(tmp_path / "results/runs/pendulum-p/sac-jamba-window/0-1")
+    assert run.read_config()["task"]["protocol"]["sac"]["n_envs"] == 2
+    assert cli("evaluate", str(run.folder), "--episodes", "1").code == 0
+    command = next(line for line in trained.out.splitlines() if line.startswith("continue"))
+    assert cli(*command.split()[2:]).code == 0
+    assert [row["step"] for row in run.evaluations.rows()] == ["40", "80"]
+
+
 def test_runs_never_share_a_default_folder(cli: Cli, tmp_path: Path) -> None:
     for _ in range(2):
         assert cli(*TRAIN, "--steps", "64", "--seed", "7").code == 0
@@ -83,7 +96,8 @@ def test_old_mujoco_ids_train_without_a_warning(cli: Cli, tmp_path: Path) -> Non
 
 def test_list_shows_names_with_descriptions(cli: Cli) -> None:
     agents, envs, both = cli("list", "agents").out, cli("list", "envs").out, cli("list").out
-    assert "ppo-jamba" in agents
+    for agent in ("ppo-jamba", "ppo-jamba-moe", "ppo-jamba-window", "ppo-mlp-framestack", "sac-jamba-window"):
+        assert agent in agents
     assert "pendulum-p" not in agents
     assert "pendulum-p" in envs
     assert "angular velocity is hidden" in envs
@@ -136,6 +150,11 @@ MISTAKES = [
     (["train", "--env", "pendulum-p", "--set", "network.pattern=MX"], "letter 'X' is unknown"),
     (["train", "--env", "pendulum-p", "--set", "batch_size=four"], "batch_size: must be a valid integer"),
     (["train", "--env", "pendulum-p", "--set", "sequence_length=7"], "sequence_length 7 must divide"),
+    (["train", "--env", "pendulum-p", "--agent", "sac-jamba-window", "--set", "n_steps=4"], "unknown key 'n_steps'"),
+    (["train", "--env", "cartpole-p", "--agent", "sac-jamba-window"], "which SAC cannot take"),
+    (["train", "--env", "CliffWalking-v1", "--agent", "sac-jamba-window"], "which SAC cannot take"),
+    (["train", "--env", "CliffWalking-v1", "--agent", "ppo-jamba-window"], "history: a history is of vectors"),
+    (["train", "--env", "CliffWalking-v1", "--agent", "ppo-mlp-framestack"], "frames: only vectors can be stacked"),
     (["train", "--env", "bad-task.yaml"], "bad-task.yaml: unknown key 'hied'; did you mean 'hide'?"),
     (["train", "--env", "bad-type.yaml"], "bad-type.yaml: protocol.steps: must be a valid integer"),
     (["train", "--env", "pendulum-p", "--agent", "bad-agent.yaml"], "bad-agent.yaml: unknown key 'networc'"),
@@ -159,6 +178,8 @@ MISTAKES = [
     (["evaluate", "holds-a-run", "--episodes", "0"], "--episodes"),
     (["report", "holds-a-run"], "no finished run under holds-a-run/runs"),
     (["speed", "training", "ppo-jmba"], "did you mean 'ppo-jamba'?"),
+    (["speed", "training", "sac-jamba-window"], "'sac-jamba-window' cannot be timed: it needs algorithm ppo"),
+    (["speed", "training", "ppo-jamba", "ppo-mlp-framestack"], "'ppo-mlp-framestack' cannot be timed"),
     (["speed", "training", "--rounds", "0"], "--rounds"),
     (["speed", "core", "--only", "sacn"], "unknown measurement 'sacn'; did you mean 'scan'?"),
     (["speed", "core", "--stream-steps", "5"], "--stream-steps must be at least 128"),

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3 import PPO, SAC
 
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.build import make_model
 from jamba_rl.lab.config import configure
 from jamba_rl.lab.train import train
+from jamba_rl.rl import HistoryReplayBuffer
 from jamba_rl.tasks import make_env
 from tests.conftest import tiny_config
+from tests.lab.small import small_config
 
 
 class Odd(gymnasium.Env):
@@ -47,6 +50,54 @@ def test_hyperparameters_of_agent_and_protocol_reach_the_algorithm() -> None:
     normalizer = model.get_vec_normalize_env()
     assert normalizer is not None
     assert (normalizer.gamma, normalizer.norm_obs, normalizer.norm_reward) == (0.8, True, True)
+
+
+def test_what_only_recurrent_ppo_has_reaches_it() -> None:
+    settings = ["warm_up=0.25", "shared_encoder=false", "encoder_learning_rate_ratio=0.5", "previous_action=false"]
+    model = make_model(tiny_config(settings=settings), make_env("pendulum-p", 2))
+    assert model.warm_up == 0.25
+    policy = model.policy
+    assert (policy.shared_encoder, policy.encoder_learning_rate_ratio, policy.previous_action) == (False, 0.5, False)
+    plain = make_model(tiny_config(), make_env("pendulum-p", 2))
+    assert plain.warm_up == 0.0
+    policy = plain.policy
+    assert (policy.shared_encoder, policy.encoder_learning_rate_ratio, policy.previous_action) == (True, 1.0, True)
+
+
+def test_hyperparameters_of_stock_ppo_reach_it() -> None:
+    settings = ["clip_range=0.3", "gamma=0.8", "gae_lambda=0.7", "log_std_init=-1.5", "policy.activation=relu"]
+    config = small_config("ppo-jamba-window", settings=[*settings, "learning_rate_schedule=constant"], seed=5)
+    model = make_model(config, make_env("pendulum-p", 2))
+    assert type(model) is PPO
+    assert (model.n_steps, model.batch_size, model.n_epochs, model.seed) == (32, 32, 1, 5)
+    assert (model.gamma, model.gae_lambda, model.clip_range(1.0), model.learning_rate) == (0.8, 0.7, 0.3, 5e-4)
+    assert model.policy.log_std.tolist() == [-1.5]
+    assert model.policy.activation_fn is torch.nn.ReLU
+    assert model.policy.features_extractor.backbone.config.window == 4
+    assert model.observation_space["history"].shape == (4, 2)
+    assert model.get_vec_normalize_env().gamma == 0.8
+
+
+def test_hyperparameters_of_stock_sac_reach_it() -> None:
+    settings = ["gamma=0.8", "tau=0.1", "ent_coef=0.2", "buffer_size=500", "gradient_steps=3", "learning_rate=1e-4"]
+    settings += ["share_features_extractor=false", "normalize.rewards=true", "batch_size=9"]
+    model = make_model(small_config("sac-jamba-window", settings=settings, seed=5), make_env("pendulum-p", 1))
+    assert type(model) is SAC
+    assert (model.gamma, model.tau, model.ent_coef, model.learning_rate) == (0.8, 0.1, 0.2, 1e-4)
+    assert (model.buffer_size, model.batch_size, model.seed, model.learning_starts) == (500, 9, 5, 20)
+    assert (model.train_freq.frequency, model.gradient_steps) == (2, 3)
+    assert isinstance(model.replay_buffer, HistoryReplayBuffer)
+    assert not model.policy.share_features_extractor
+    assert model.actor.features_extractor.backbone.config.window == 4
+    assert model.get_vec_normalize_env().norm_reward
+    assert make_model(small_config("sac-jamba-window"), make_env("pendulum-p", 1)).policy.share_features_extractor
+
+
+def test_sac_acts_in_bounded_numbers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"env 'cartpole-p' has actions Discrete\(2\), which SAC cannot take"):
+        train(configure("cartpole-p", "sac-jamba-window"))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

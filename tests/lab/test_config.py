@@ -33,6 +33,50 @@ def test_settings_are_yaml_values_at_dotted_keys() -> None:
     assert ppo == {"n_steps": 4}
 
 
+def test_settings_and_envs_go_where_the_agent_looks_for_them() -> None:
+    settings = ["gamma=0.5", "tau=0.1", "learning_starts=7"]
+    config = configure("pendulum-p", "sac-jamba-window", n_envs=3, settings=settings)
+    plain = load_task("pendulum-p", "sac").protocol
+    assert (config.part.n_envs, config.part.gamma, config.part.learning_starts) == (3, 0.5, 7)
+    assert config.part == config.task.protocol.sac
+    assert config.agent.tau == 0.1
+    assert config.task.protocol.ppo == plain.ppo
+    assert config.steps == plain.steps == 30_000
+    ppo = configure("pendulum-p", n_envs=3)
+    assert ppo.part == ppo.task.protocol.ppo
+    assert (ppo.part.n_envs, ppo.task.protocol.sac, ppo.steps) == (3, plain.sac, 150_000)
+
+
+def test_the_command_line_goes_over_a_parts_own_steps() -> None:
+    config = configure("pendulum-p", "sac-jamba-window", protocol={"steps": 5, "evaluation": {"every": 2}})
+    assert (config.steps, config.task.protocol.evaluation.every) == (5, 2)
+    assert change(config, steps=9).steps == 9
+
+
+@pytest.mark.parametrize(
+    ("agent", "setting", "said"),
+    [
+        ("sac-jamba-window", "n_steps=4", "unknown key 'n_steps'"),
+        ("sac-jamba-window", "lerning_starts=4", "did you mean 'learning_starts'"),
+        ("sac-jamba-window", "train_freq=0", "sac.train_freq: must be greater than 0, was 0"),
+        ("sac-jamba-window", "history=none", 'history: must be a valid integer, was "none"'),
+        ("sac-jamba-window", "frames=4", "unknown key 'frames'"),
+        ("sac-jamba-window", "algorithm=ppo", "unknown key 'algorithm'"),
+        ("ppo-jamba-window", "sequence_length=4", "unknown key 'sequence_length'"),
+        ("ppo-jamba", "history=4", "unknown key 'history'"),
+        ("ppo-jamba", "train_freq=4", "unknown key 'train_freq'"),
+        ("ppo-jamba", "warm_up=1.5", "warm_up: must be less than or equal to 1, was 1.5"),
+        ("ppo-jamba", "encoder_learning_rate_ratio=0", "encoder_learning_rate_ratio: must be greater than 0"),
+        ("ppo-jamba", "frames=-1", "frames: must be greater than 0, was -1"),
+    ],
+)
+def test_each_agent_has_keys_of_its_own(agent: str, setting: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        configure("pendulum-p", agent, settings=[setting])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

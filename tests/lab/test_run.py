@@ -58,6 +58,16 @@ def test_the_newest_checkpoints_are_kept_in_order_of_their_steps(tmp_path: Path)
     assert newest.model.read_text() == "model 20000"
 
 
+def test_only_the_newest_checkpoint_keeps_what_was_experienced(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for step in (500, 1000, 1500):
+        run.add_checkpoint(step, lambda checkpoint: (fill(checkpoint), checkpoint.replay.write_text("all of it")))
+        assert [checkpoint.step for checkpoint in run.checkpoints() if checkpoint.replay.exists()] == [step]
+    assert [checkpoint.model.exists() for checkpoint in run.checkpoints()] == [True] * 3
+    run.add_checkpoint(1500, fill)  # it is there already
+    assert run.checkpoints()[-1].replay.read_text() == "all of it"
+
+
 def test_a_checkpoint_that_was_not_finished_is_none(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.add_checkpoint(1, fill)
