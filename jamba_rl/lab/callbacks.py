@@ -78,7 +78,8 @@ class Checkpoints(BaseCallback):
 
     That is between an update and the next rollout, when everything that was experienced has been
     learned from: a run resumed there neither repeats nor loses a step. For the same reason a run
-    that is stopped in mid-rollout counts as having learned up to the start of that rollout.
+    that is stopped in mid-rollout counts as having learned up to the start of that rollout; steps
+    of it that are in a replay buffer already stay there, and can be learned from later.
     """
 
     def __init__(self, run: Run, every: int) -> None:

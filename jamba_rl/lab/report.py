@@ -55,6 +55,7 @@ def read_runs(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         result = json.loads((folder / "result.json").read_text())
         last = evaluations.tail(max(1, round(len(evaluations) * FINAL_SHARE)))
         numbers = {"steps": result["step"], "final": last.mean_reward.mean(), "parameters": result["parameters"]}
+        numbers["active_parameters"] = result.get("active_parameters", result["parameters"])
         scores.append(who | numbers | {"steps_per_second": result["steps_per_second"]})
         metrics = evaluations.drop(columns=["seed"]).melt("step", var_name="metric", value_name="value")
         curves.append(metrics.assign(**who)[["agent", "env", "seed", "step", "metric", "value"]])
@@ -91,6 +92,12 @@ def _table(scores: pd.DataFrame) -> str:
         final = part.final
         lines.append(
             f"| {env} | {agent} | {len(part)} | {part.steps.max():,} | {final.mean():.0f} | "
-            f"{final.std(ddof=0):.0f} | {final.min():.0f} | {final.max():.0f} | {part.parameters.iloc[0]:,} |"
+            f"{final.std(ddof=0):.0f} | {final.min():.0f} | {final.max():.0f} | {_size(part)} |"
         )
     return "\n".join(lines)
+
+
+def _size(runs: pd.DataFrame) -> str:
+    """Parameters of an agent; of one with experts also those that a step meets."""
+    total, active = runs.parameters.iloc[0], runs.active_parameters.iloc[0]
+    return f"{total:,}" if active == total else f"{total:,} ({active:,} active)"

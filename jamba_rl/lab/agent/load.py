@@ -19,7 +19,7 @@ ALGORITHMS: dict[str, type[PPOAgent | StockPPOAgent | StockSACAgent]] = {
 }
 
 
-def load_agent(name: str, settings: Mapping[str, Any] | None = None) -> PPOAgent | StockPPOAgent | StockSACAgent:
+def load_agent(name: str, settings: Mapping[str, Any] | None = None) -> AnyAgent:
     """Read an agent: its own YAML over the defaults of its algorithm.
 
     :param name: a name out of ``agents/``, or the path of such a file

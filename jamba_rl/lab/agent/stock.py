@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import math
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import PlainValidator, PositiveFloat, PositiveInt
 
 from jamba_rl.lab.agent.base import Agent
 from jamba_rl.lab.agent.ppo import PPOHyperparameters
 from jamba_rl.tasks.spec import PartName
+
+
+def _entropy_weight(value: Any) -> float | str:
+    if value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf):
+        return value
+    raise ValueError(f"must be a number, 0 or above, or auto, was {value!r}")
 
 
 class WindowAgent(Agent):
@@ -35,5 +42,5 @@ class StockSACAgent(WindowAgent):
     algorithm: Literal["sb3-sac"]
     buffer_size: PositiveInt
     tau: PositiveFloat
-    ent_coef: NonNegativeFloat | Literal["auto"]
+    ent_coef: Annotated[float | str, PlainValidator(_entropy_weight)]
     share_features_extractor: bool
