@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jamba_rl.kernels.attention import AttentionInputs, kernel_attention, kernel_attention_step
+from jamba_rl.kernels.attention_layer import StepSizes, kernel_step, step_applies
+from jamba_rl.kernels.layers import find, find_all, only_multiplies, shapes_of
+from jamba_rl.kernels.library import kernels_apply, needs_grad
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.episodes import age_after, episode_starts, positions, same_episode
-from jamba_rl.nn.kernels.attention import AttentionInputs, kernel_attention, kernel_attention_step
-from jamba_rl.nn.kernels.attention_layer import StepSizes, kernel_step, step_applies
-from jamba_rl.nn.kernels.layers import find, find_all, only_multiplies, shapes_of
-from jamba_rl.nn.kernels.library import kernels_apply, needs_grad
 from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.positions import rotate
 

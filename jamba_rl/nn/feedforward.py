@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jamba_rl.kernels.feedforward import feedforward_applies, kernel_feedforward
+from jamba_rl.kernels.layers import find_all, only_multiplies, shapes_of
+from jamba_rl.kernels.linear import linear
 from jamba_rl.nn.config import JambaConfig
-from jamba_rl.nn.kernels.feedforward import feedforward_applies, kernel_feedforward
-from jamba_rl.nn.kernels.layers import find_all, only_multiplies, shapes_of
 
 # In the order of the kernel.
 _PARAMETERS = (("in_proj", "weight"), ("in_proj", "bias"), ("out_proj", "weight"), ("out_proj", "bias"))
@@ -47,4 +48,4 @@ class FeedForward(nn.Module):
             parameters = find_all(self, _PARAMETERS)
             if feedforward_applies(self._features, self._shapes, parameters, x):
                 return kernel_feedforward(self.act, self._hidden, parameters, x)
-        return self.out_proj(activate(self.in_proj(x), self.act))
+        return linear(self.out_proj, activate(linear(self.in_proj, x), self.act))

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jamba_rl.kernels.layers import find, find_all, only_multiplies, shapes_of
+from jamba_rl.kernels.linear import linear
+from jamba_rl.kernels.mamba_step import StepSizes, kernel_step, step_applies
 from jamba_rl.nn.config import JambaConfig
-from jamba_rl.nn.kernels.layers import find, find_all, only_multiplies, shapes_of
-from jamba_rl.nn.kernels.mamba_step import StepSizes, kernel_step, step_applies
 from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.norm import RMSNorm
 from jamba_rl.nn.scan import InnerWeights, mamba_inner
@@ -81,8 +82,8 @@ class Mamba(Mixer):
 
     def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         conv_state, h = (None, None) if state is None else state
-        y, conv_state, h = mamba_inner(self.in_proj(x), self._inner_weights(), conv_state, h, reset)
-        return self.out_proj(y), (conv_state, h)
+        y, conv_state, h = mamba_inner(linear(self.in_proj, x), self._inner_weights(), conv_state, h, reset)
+        return linear(self.out_proj, y), (conv_state, h)
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         if only_multiplies(self._modules["in_proj"]) and only_multiplies(self._modules["out_proj"]):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from jamba_rl.nn.kernels.layers import find
-from jamba_rl.nn.kernels.library import kernels_apply
-from jamba_rl.nn.kernels.norm import kernel_rms_norm
+from jamba_rl.kernels.layers import find
+from jamba_rl.kernels.library import kernels_apply
+from jamba_rl.kernels.norm import kernel_rms_norm
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

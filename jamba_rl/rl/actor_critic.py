@@ -8,17 +8,19 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
 from jamba_rl.nn import JambaConfig, State
 from jamba_rl.nn.mixer import keep
 from jamba_rl.nn.router import Routings
+from jamba_rl.rl.adam import Adam
 from jamba_rl.rl.encoder import ActionEncoder, Encoded, Encoder
 from jamba_rl.rl.extractors import default_extractor
+from jamba_rl.rl.gaussian import DiagGaussian
+from jamba_rl.rl.heads import Heads
 from jamba_rl.rl.optimizer import policy_groups
 from jamba_rl.rl.routers import RouterTraining
 from jamba_rl.rl.sequences import Sequences, count_rows, to_arrays, to_tensors
@@ -79,6 +81,8 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         return super()._get_constructor_parameters() | {name: getattr(self, name) for name in names}
 
     def _build(self, lr_schedule: Schedule) -> None:
+        if type(self.action_dist) is DiagGaussianDistribution:
+            self.action_dist = DiagGaussian(self.action_dist.action_dim)
         super()._build(lr_schedule)
         ratio, decay = self.encoder_learning_rate_ratio, self.optimizer.defaults.get("weight_decay", 0.0)
         if ratio != 1.0 or decay:
@@ -98,7 +102,7 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
             config = self.network if self.critic_memory else blank
             self.critic_encoder = Encoder(self.features_dim, self._action_dim, config)
         self._actor_parts = len(self.encoder.initial_state(0))
-        self.mlp_extractor = MlpExtractor(self.encoder.latent_dim, self.net_arch, self.activation_fn, self.device)
+        self.mlp_extractor = Heads(self.encoder.latent_dim, self.net_arch, self.activation_fn, self.device)
 
     @property
     def encoders(self) -> dict[str, Encoder]:
@@ -144,15 +148,12 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         :return: values (B * T, 1), log probabilities (B * T,), entropy (B * T,)
         """
         B, T = obs.resets.shape
-        taken = self._remembered(actions).view(B, T, -1)
-        previous = torch.cat([obs.state[0].unsqueeze(1), taken[:, :-1]], 1)
-        previous = previous.masked_fill(obs.resets.unsqueeze(-1), 0.0)
         pi_features, vf_features = self._features(obs.observations)
-        memory, size = obs.state[1:], self._actor_parts
-        actor = self.encoder(pi_features.view(B, T, -1), previous, memory[:size], obs.resets)
+        size = self._actor_parts
+        actor = self.encoder(pi_features.view(B, T, -1), obs.previous, obs.state[:size], obs.resets)
         critic = actor
         if self.critic_encoder is not None:
-            critic = self.critic_encoder(vf_features.view(B, T, -1), previous, memory[size:], obs.resets)
+            critic = self.critic_encoder(vf_features.view(B, T, -1), obs.previous, obs.state[size:], obs.resets)
         values = self._values(critic)
         if self.routers.any_experts and self.training and torch.is_grad_enabled():
             values = self.routers.attach(values, _routings(actor, critic))
@@ -274,10 +275,9 @@ def _fill_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> N
         kwargs["net_arch"] = {"pi": [64, 64], "vf": [64, 64]}
     if "optimizer_class" not in kwargs:
         given = kwargs.get("optimizer_kwargs")
-        options = {"eps": 1e-5} if given is None else dict(given)  # SB3's default epsilon
-        if not {"foreach", "differentiable"} & options.keys():
-            options.setdefault("fused", True)  # one kernel instead of a dozen small operations per tensor
-        kwargs["optimizer_kwargs"] = options
+        kwargs["optimizer_kwargs"] = {"eps": 1e-5} if given is None else given  # SB3's default for PPO
+        if kwargs["optimizer_kwargs"].keys() <= {"betas", "eps", "weight_decay"}:
+            kwargs["optimizer_class"] = Adam
 
 
 def _memory(actor: Encoded, critic: Encoded) -> State:

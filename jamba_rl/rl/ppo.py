@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
@@ -22,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from jamba_rl.nn import State
 from jamba_rl.rl.actor_critic import RecurrentActorCriticPolicy
 from jamba_rl.rl.finite import check_experience
+from jamba_rl.rl.lean_ppo import LeanPPO
 from jamba_rl.rl.optimizer import keep_ratios
 from jamba_rl.rl.policies import POLICIES
 from jamba_rl.rl.rollouts import SequenceRolloutBuffer, buffer_class
@@ -30,7 +30,7 @@ from jamba_rl.rl.sequences import to_arrays, to_tensors
 from jamba_rl.rl.windows import check_minibatch, warn_of_single_steps, window_length
 
 
-class RecurrentPPO(PPO):
+class RecurrentPPO(LeanPPO):
     """SB3's PPO with memory carried from step to step, through rollouts and over their ends.
 
     Arguments, logger keys, callbacks and files are those of SB3's ``PPO`` and
@@ -166,7 +166,7 @@ class RecurrentPPO(PPO):
         return True
 
     def train(self) -> None:
-        """As SB3's, with the losses of routers, if there are any, in the loss and in the log."""
+        """Update the policy from the rollout; losses of routers, if there are any, are in the loss and in the log."""
         self.policy.routers.clear()
         super().train()
         for name, mean in self.policy.routers.means().items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,13 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
+from torch import Tensor
 
 from jamba_rl.nn import State
 from jamba_rl.rl.sequences import Sequences
+
+Tensors = Tensor | dict[str, Tensor] | tuple[Tensor, ...]
+NUMBERS = ("values", "log_probs", "advantages", "returns")  # one per transition, in the order of RolloutBufferSamples
 
 
 class SequenceRolloutBuffer(RolloutBuffer):
@@ -34,13 +40,15 @@ class SequenceRolloutBuffer(RolloutBuffer):
     def reset(self) -> None:
         """Empty the buffer."""
         super().reset()
+        self.previous: list[Tensor] = []
         self.states: list[State] = []
-        self._tensors: dict[str, Any] = {}
+        self._tensors: dict[str, Tensors] = {}
 
     def add_state(self, state: State) -> None:
-        """Keep the memory before the next step if a window starts there."""
+        """Keep what the policy remembers before the next step: the action, and the rest if a window starts there."""
+        self.previous.append(state[0])
         if self.pos % self.sequence_length == 0:
-            self.states.append(state)
+            self.states.append(state[1:])
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         """Yield every window once, in minibatches of ``batch_size`` transitions."""
@@ -50,45 +58,53 @@ class SequenceRolloutBuffer(RolloutBuffer):
         n_windows = self.buffer_size * self.n_envs // self.sequence_length
         per_batch = n_windows if batch_size is None else max(batch_size // self.sequence_length, 1)
         order = torch.randperm(n_windows).to(self.device)
-        for index in order.split(per_batch):
-            yield self._minibatch(index)
+        # gathered once per epoch: minibatches are then parts of it
+        shuffled = _pick(self._tensors, order)
+        for start in range(0, n_windows, per_batch):
+            yield _minibatch(**_pick(shuffled, slice(start, start + per_batch)))
 
-    def _to_windows(self) -> dict[str, Any]:
+    def _to_windows(self) -> dict[str, Tensors]:
         """Everything on the device once per rollout, window after window: (windows, T, ...)."""
-        names = ("actions", "values", "log_probs", "advantages", "returns")
-        tensors: dict[str, Any] = {name: self._cut(getattr(self, name)) for name in names}
-        tensors["resets"] = self._cut(self.episode_starts) > 0
+        tensors: dict[str, Tensors] = {name: self._cut(getattr(self, name)) for name in NUMBERS}
+        tensors["actions"] = self._cut(self.actions).to(torch.float32)
+        tensors["resets"] = resets = self._cut(self.episode_starts) > 0
         if isinstance(self.observations, dict):
             tensors["observations"] = {key: self._cut(value) for key, value in self.observations.items()}
         else:
             tensors["observations"] = self._cut(self.observations)
+        previous = torch.stack(self.previous).unflatten(0, (-1, self.sequence_length)).transpose(1, 2).flatten(0, 1)
+        tensors["previous"] = previous.masked_fill(resets.unsqueeze(-1), 0.0)
         # one state per (window of time, env), in the order of _cut
         tensors["state"] = tuple(torch.stack(parts).flatten(0, 1) for parts in zip(*self.states, strict=True))
         return tensors
 
-    def _cut(self, array: np.ndarray) -> torch.Tensor:
+    def _cut(self, array: np.ndarray) -> Tensor:
         """(time, env, ...) to (windows, T, ...)."""
         shape = (-1, self.sequence_length, self.n_envs, *array.shape[2:])
         windows = np.ascontiguousarray(array.reshape(shape).swapaxes(1, 2))
         return self.to_torch(windows.reshape(-1, self.sequence_length, *array.shape[2:]), copy=False)
 
-    def _minibatch(self, index: torch.Tensor) -> RolloutBufferSamples:
-        tensors = self._tensors
 
-        def flat(windows: torch.Tensor) -> torch.Tensor:
-            return windows[index].flatten(0, 1)
+def _pick(fields: dict[str, Tensors], index: Tensor | slice) -> dict[str, Any]:
+    """Windows by number out of each tensor of each field."""
+    return {name: _each(tensors, itemgetter(index)) for name, tensors in fields.items()}
 
-        observations = tensors["observations"]
-        sequences = Sequences(
-            {key: flat(value) for key, value in observations.items()}
-            if isinstance(observations, dict)
-            else flat(observations),
-            tensors["resets"][index],
-            tuple(part[index] for part in tensors["state"]),
-        )
-        actions = flat(tensors["actions"]).to(torch.float32)
-        rest = (flat(tensors[name]) for name in ("values", "log_probs", "advantages", "returns"))
-        return RolloutBufferSamples(sequences, actions, *rest)  # type: ignore[arg-type]
+
+def _each(tensors: Tensors, function: Callable[[Tensor], Tensor]) -> Any:
+    """The same tuple, dict or tensor, of what the function returns."""
+    if isinstance(tensors, Tensor):
+        return function(tensors)
+    if isinstance(tensors, dict):
+        return {key: function(tensor) for key, tensor in tensors.items()}
+    return tuple(map(function, tensors))
+
+
+def _minibatch(
+    observations: Tensors, previous: Tensor, resets: Tensor, state: State, actions: Tensor, **numbers: Tensor
+) -> RolloutBufferSamples:
+    flat = partial(torch.flatten, start_dim=0, end_dim=1)
+    sequences = Sequences(_each(observations, flat), previous, resets, state)
+    return RolloutBufferSamples(sequences, flat(actions), *(flat(numbers[name]) for name in NUMBERS))  # type: ignore[arg-type]
 
 
 class SequenceDictRolloutBuffer(SequenceRolloutBuffer, DictRolloutBuffer):  # type: ignore[misc]

@@ -17,10 +17,12 @@ class Sequences(NamedTuple):
 
     observations: PyTorchObs
     """(B * T, ...), window after window."""
+    previous: Tensor
+    """(B, T, A), the encoded action before each step; zero at the first step of an episode."""
     resets: Tensor
     """(B, T) bool, set at the first step of an episode."""
     state: State
-    """The policy's memory before the first step of each window."""
+    """What the backbones remember before the first step of each window."""
 
 
 def to_tensors(state: tuple[np.ndarray, ...] | State, device: torch.device) -> State:

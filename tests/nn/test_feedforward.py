@@ -126,7 +126,7 @@ def test_it_sees_what_has_become_of_its_parameters(change):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_share_the_rows_and_strides_do_not_matter(threads, monkeypatch):
     model = layer(ffn_bias=True)
-    monkeypatch.setattr("jamba_rl.nn.kernels.feedforward.thread_count", lambda work: threads)
+    monkeypatch.setattr("jamba_rl.kernels.feedforward.thread_count", lambda work: threads)
     for x in (torch.randn(7, 8), torch.randn(8, 7).t(), torch.randn(7, 3, 8)[:, 1], torch.randn(1, 8).expand(7, 8)):
         with torch.no_grad():
             torch.testing.assert_close(model(x), in_parts(model, x), rtol=1e-5, atol=1e-6)

@@ -164,7 +164,7 @@ def test_threads_share_the_rows_of_a_batch(threads, monkeypatch):
     state = used_state(model, 7)
     with torch.no_grad():
         expected = model.forward(x, state, reset)
-        monkeypatch.setattr("jamba_rl.nn.kernels.mamba_step.thread_count", lambda work: threads)
+        monkeypatch.setattr("jamba_rl.kernels.mamba_step.thread_count", lambda work: threads)
         torch.testing.assert_close(model.step(x, state, reset), expected, rtol=1e-5, atol=1e-6)
 
 

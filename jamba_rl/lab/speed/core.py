@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from jamba_rl.catalogue import unknown
+from jamba_rl.kernels import build
 from jamba_rl.lab import provenance
 from jamba_rl.lab.speed.checkpointing import checkpointing
 from jamba_rl.lab.speed.compiled import compiled
@@ -22,7 +23,6 @@ from jamba_rl.lab.speed.row import Row
 from jamba_rl.lab.speed.scan import scan
 from jamba_rl.lab.speed.step import step
 from jamba_rl.lab.speed.streaming import streaming
-from jamba_rl.nn.kernels import build
 
 THREADS = 1
 MEASUREMENTS: dict[str, Callable[[Effort], list[Row]]] = {

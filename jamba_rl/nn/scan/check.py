@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.kernels.inner import InnerInputs
+from jamba_rl.kernels.inner import InnerInputs
 
 _SMALL_FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 _FLOATS = (*_SMALL_FLOATS, torch.float64)

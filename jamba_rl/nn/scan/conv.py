@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from jamba_rl.nn.kernels.conv import ConvInputs, kernel_conv
-from jamba_rl.nn.kernels.library import kernels_apply
+from jamba_rl.kernels.conv import ConvInputs, kernel_conv
+from jamba_rl.kernels.library import kernels_apply
 from jamba_rl.nn.scan.check import check_conv
 
 

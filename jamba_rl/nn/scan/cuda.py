@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from jamba_rl.nn.kernels.scan import ScanInputs
+from jamba_rl.kernels.scan import ScanInputs
 
 _MAX_STATES = 256
 _SOFTPLUS_IS_ZERO = -1e4

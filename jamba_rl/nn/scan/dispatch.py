@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu, softplus
 
-from jamba_rl.nn.kernels.library import kernels, kernels_apply, needs_grad
-from jamba_rl.nn.kernels.scan import ScanInputs, kernel_scan
+from jamba_rl.kernels.library import kernels, kernels_apply, needs_grad
+from jamba_rl.kernels.scan import ScanInputs, kernel_scan
 from jamba_rl.nn.scan.check import check_choice
 from jamba_rl.nn.scan.cuda import cuda_applies, cuda_scan
 from jamba_rl.nn.scan.linear import linear_scan

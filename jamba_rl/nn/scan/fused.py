@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from jamba_rl.nn.kernels.scan import ScanInputs
+from jamba_rl.kernels.scan import ScanInputs
 from jamba_rl.nn.scan.check import check_scan
 from jamba_rl.nn.scan.dispatch import run_scan
 

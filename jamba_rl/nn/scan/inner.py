@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from jamba_rl.nn.kernels.inner import InnerInputs, kernel_inner
-from jamba_rl.nn.kernels.library import kernels_apply, needs_grad
+from jamba_rl.kernels.inner import InnerInputs, kernel_inner
+from jamba_rl.kernels.library import kernels_apply, needs_grad
 from jamba_rl.nn.scan.check import check_inner
 from jamba_rl.nn.scan.conv import causal_conv_silu
 from jamba_rl.nn.scan.fused import mamba_scan, mamba_scan_step

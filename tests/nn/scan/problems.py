@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.kernels import build
+from jamba_rl.kernels import build
 
 NAMES = ("x", "dt", "A", "B", "C", "D", "initial_state")
 

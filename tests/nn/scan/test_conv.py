@@ -113,7 +113,7 @@ def test_bfloat16_comes_back_as_bfloat16_with_a_float32_state():
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_same_inputs_same_bits(threads, monkeypatch):
-    monkeypatch.setattr("jamba_rl.nn.kernels.conv.thread_count", lambda work: threads)
+    monkeypatch.setattr("jamba_rl.kernels.conv.thread_count", lambda work: threads)
     problem = single(conv_problem(30, channels=70))
     first, second = with_gradients(causal_conv_silu, problem), with_gradients(causal_conv_silu, problem)
     assert all(torch.equal(first[name], second[name]) for name in first)

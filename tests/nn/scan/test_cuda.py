@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from jamba_rl.nn.kernels.scan import ScanInputs
+from jamba_rl.kernels.scan import ScanInputs
 from jamba_rl.nn.scan import cuda, mamba_scan, selective_scan
 from tests.nn.scan.problems import assert_close, scan_problem, with_gradients
 from tests.nn.scan.test_inner import fused_problem

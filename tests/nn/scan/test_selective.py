@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jamba_rl.nn.kernels.scan import _KernelScan
+from jamba_rl.kernels.scan import _KernelScan
 from jamba_rl.nn.scan import selective_scan, selective_scan_step
 from tests.nn.scan.problems import NAMES, assert_close, needs_kernel, scan_problem, single, with_gradients
 
@@ -205,11 +205,11 @@ def test_nan_comes_out_where_nan_went_in(backend):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_same_threads_same_bits(batch, threads, monkeypatch):
-    monkeypatch.setattr("jamba_rl.nn.kernels.scan.thread_count", lambda work: threads)
+    monkeypatch.setattr("jamba_rl.kernels.scan.thread_count", lambda work: threads)
     problem = single(scan_problem(40, channels=70, states=16, batch=batch))
     first, second = run(problem, "cpu"), run(problem, "cpu")
     assert all(torch.equal(first[name], second[name]) for name in first)
-    monkeypatch.setattr("jamba_rl.nn.kernels.scan.thread_count", lambda work: 1)
+    monkeypatch.setattr("jamba_rl.kernels.scan.thread_count", lambda work: 1)
     assert_close(first, run(problem, "cpu"), 1e-5)
 
 

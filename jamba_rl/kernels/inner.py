@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jamba_rl.nn.kernels.conv import ConvGradients, ConvInputs, conv_backward, conv_forward
-from jamba_rl.nn.kernels.library import like, needs_grad, rows
-from jamba_rl.nn.kernels.norm import norm_backward, norm_forward
-from jamba_rl.nn.kernels.scan import ScanGradients, ScanInputs, ScanResults, scan_backward, scan_forward
+from jamba_rl.kernels.conv import ConvGradients, ConvInputs, conv_backward, conv_forward
+from jamba_rl.kernels.library import like, needs_grad, rows
+from jamba_rl.kernels.norm import norm_backward, norm_forward
+from jamba_rl.kernels.scan import ScanGradients, ScanInputs, ScanResults, scan_backward, scan_forward
 
 
 class InnerInputs(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jamba_rl.nn.kernels.library import address, by_heads, call, kernels, needs_grad, resets, seq, thread_count
+from jamba_rl.kernels.library import address, by_heads, call, kernels, needs_grad, resets, seq, thread_count
 
 _INPUTS = struct.Struct("6qd20q")
 _RESULTS = struct.Struct("11q")

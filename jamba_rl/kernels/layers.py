@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jamba_rl.nn.kernels.library import kernels_apply, needs_grad
+from jamba_rl.kernels.library import kernels_apply, needs_grad
 
 Names = tuple[tuple[str, str], ...]
 Shapes = Sequence[torch.Size | None]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jamba_rl.nn.kernels import build, library
+from jamba_rl.kernels import build, library
 from jamba_rl.nn.scan import causal_conv_silu, selective_scan
 from tests.nn.scan.problems import needs_kernel, scan_problem, single
 

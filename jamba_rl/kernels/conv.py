@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jamba_rl.nn.kernels.library import address, call, kernels, like, needs_grad, resets, rows, seq, thread_count
+from jamba_rl.kernels.library import address, call, kernels, like, needs_grad, resets, rows, seq, thread_count
 
 _INPUTS = struct.Struct("16q")
 _RESULTS = struct.Struct("6q")

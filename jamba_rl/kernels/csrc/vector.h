@@ -85,6 +85,19 @@ INLINE vec sigmoid(vec v) {
     return choose(v < splat(0.0f), w * r, r);
 }
 
+/* (1 - w) / (1 + w) with w = exp(-2 |v|), and the sign of v; near zero, where 1 - w has few digits, its series. */
+INLINE vec tanh_of(vec v) {
+    vec size = absolute(v), w = exp2_of(size, splat(-2.0f * LOG2E)), one = splat(1.0f);
+    vec far = (one - w) / (one + w);
+    vec q = v * v;
+    vec p = splat(62.0f / 2835.0f);
+    p = p * q - splat(17.0f / 315.0f);
+    p = p * q + splat(2.0f / 15.0f);
+    p = p * q - splat(1.0f / 3.0f);
+    vec near = v + v * q * p;
+    return choose(size < splat(0.25f), near, choose(v < splat(0.0f), -far, far));
+}
+
 /* log(1 + exp(v)) = max(v, 0) + log1p(w), w = exp(-|v|); log1p(w) = 2 artanh(s), s = w / (2 + w) <= 1/3.
    Writes the derivative, sigmoid(v), to *slope. */
 INLINE vec softplus(vec v, vec *slope) {

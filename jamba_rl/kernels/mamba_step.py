@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.kernels.layers import Parameters, Shapes, is_float, is_reset, readable
-from jamba_rl.nn.kernels.library import address, call, kernels, thread_count
+from jamba_rl.kernels.layers import Parameters, Shapes, is_float, is_reset, readable
+from jamba_rl.kernels.library import address, call, kernels, thread_count
 
 _STEP = struct.Struct("7qd21q")
 _MAX_STATES, _MAX_WIDTH = 256, 32

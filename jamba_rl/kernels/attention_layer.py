@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.kernels.layers import Parameters, Shapes, is_float, is_reset, readable
-from jamba_rl.nn.kernels.library import address, by_heads, call, kernels, seq, thread_count
+from jamba_rl.kernels.layers import Parameters, Shapes, is_float, is_reset, readable
+from jamba_rl.kernels.library import address, by_heads, call, kernels, seq, thread_count
 
 _STEP = struct.Struct("5qd18q")
 

@@ -8,8 +8,8 @@ import struct
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.kernels.layers import Parameters, Shapes, is_float, readable
-from jamba_rl.nn.kernels.library import address, call, kernels, thread_count
+from jamba_rl.kernels.layers import Parameters, Shapes, is_float, readable
+from jamba_rl.kernels.library import address, call, kernels, thread_count
 
 _LAYER = struct.Struct("11q")
 _ACTS = {"silu": 0, "gelu": 1, "swiglu": 2}

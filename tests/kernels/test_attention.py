@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from jamba_rl.kernels.attention import AttentionInputs
 from jamba_rl.nn.attention import torch_attention, windowed_attention, windowed_attention_step
-from jamba_rl.nn.kernels.attention import AttentionInputs
 from tests.nn.scan.problems import assert_close, needs_kernel, single, with_gradients
 
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
@@ -179,7 +179,7 @@ def test_any_layout_and_unused_gradients():
 def test_same_inputs_same_bits(threads, monkeypatch):
     problem = floats(attention_problem(30, 16, 16, heads=5))
     once = run(windowed_attention, problem)
-    monkeypatch.setattr("jamba_rl.nn.kernels.attention.thread_count", lambda work: threads)
+    monkeypatch.setattr("jamba_rl.kernels.attention.thread_count", lambda work: threads)
     again = run(windowed_attention, problem)
     assert all(torch.equal(once[name], again[name]) for name in once)
 
@@ -200,7 +200,7 @@ def test_large_scores_do_not_overflow_and_nan_stays_nan():
 OFF = """
 import torch
 from jamba_rl.nn import Jamba, JambaConfig
-from jamba_rl.nn.kernels import build
+from jamba_rl.kernels import build
 assert build.library() is None
 torch.manual_seed(0)
 model = Jamba(JambaConfig(d_model=16, pattern="A", window=5, num_heads=2))

@@ -157,7 +157,7 @@ def test_threads_share_the_rows_of_a_batch(threads, position, monkeypatch):
     state = used_state(model, 7)
     with torch.no_grad():
         expected = model._step_in_parts(x, state, reset)
-        monkeypatch.setattr("jamba_rl.nn.kernels.attention_layer.thread_count", lambda work: threads)
+        monkeypatch.setattr("jamba_rl.kernels.attention_layer.thread_count", lambda work: threads)
         torch.testing.assert_close(model.step(x, state, reset), expected, rtol=1e-5, atol=1e-6)
 
 

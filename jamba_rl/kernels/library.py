@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jamba_rl.nn.kernels import build
+from jamba_rl.kernels import build
 
 Kernel = Callable[[bytes], int]
 
@@ -33,6 +33,13 @@ class Kernels:
     attention_step: Kernel
     attention_layer: Kernel
     feedforward: Kernel
+    tanh_forward: Kernel
+    tanh_backward: Kernel
+    gaussian_forward: Kernel
+    gaussian_backward: Kernel
+    ppo_loss: Kernel
+    sum_squares: Kernel
+    adam: Kernel
     lanes: int
     chunk: int
     tile: int
@@ -63,6 +70,13 @@ def kernels() -> Kernels:
         library.jamba_attention_step,
         library.jamba_attention_layer,
         library.jamba_feedforward,
+        library.jamba_tanh_forward,
+        library.jamba_tanh_backward,
+        library.jamba_gaussian_forward,
+        library.jamba_gaussian_backward,
+        library.jamba_ppo_loss,
+        library.jamba_sum_squares,
+        library.jamba_adam,
         lanes,
         chunk,
         tile,

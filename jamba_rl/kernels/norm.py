@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jamba_rl.nn.kernels.library import call, kernels, needs_grad
+from jamba_rl.kernels.library import call, kernels, needs_grad
 
 _NORM = struct.Struct("4qd10q")
 _PARTS = 3

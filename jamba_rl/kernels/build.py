@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "csrc"
-FLAGS = ("-O3", "-fopenmp-simd", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-w")
+FLAGS = ("-O3", "-fopenmp-simd", "-fno-math-errno", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-w")
 # Compilers that do not know the first for this CPU still build a slower library with the second.
 TUNING = (("-march=native",), ())
 OFF = ("0", "off", "false", "no")  # values of $JAMBA_RL_KERNEL, in any case
