@@ -18,7 +18,7 @@ from jamba_rl.nn.mixer import keep
 from jamba_rl.nn.router import Routings
 from jamba_rl.rl.adam import Adam
 from jamba_rl.rl.encoder import ActionEncoder, Encoded, Encoder
-from jamba_rl.rl.extractors import default_extractor
+from jamba_rl.rl.extractors import are_real_vectors, default_extractor
 from jamba_rl.rl.gaussian import DiagGaussian
 from jamba_rl.rl.heads import Heads
 from jamba_rl.rl.optimizer import policy_groups
@@ -39,8 +39,10 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
     :param network: the backbone, a ``JambaConfig`` or a dict of its fields; default: the class's own
     :param previous_action: the encoder also sees the previous action; default: if the backbone
         has a memory, since one action back is a memory too
+    :param observation_change: the encoder also sees how the observation has changed since the step before, in units
+        of its usual change; default: if the backbone has a memory and observations are vectors of real numbers
     :param shared_encoder: actor and critic share one encoder, which both losses train; else each has its own
-    :param critic_memory: whether the critic's own encoder remembers more than the previous action
+    :param critic_memory: whether the critic's own encoder remembers more than the step before
     :param encoder_learning_rate_ratio: learning rate of the encoder in units of everything else's;
         ``RecurrentPPO`` keeps it when the schedule changes the rate
     :param optimizer_kwargs: a ``weight_decay`` among them shrinks matrices alone, see
@@ -60,12 +62,14 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         shared_encoder: bool = True,
         critic_memory: bool = True,
         encoder_learning_rate_ratio: float = 1.0,
+        observation_change: bool | None = None,
         **kwargs: Any,
     ) -> None:
         if network is None:
             network = self.default_network
         self.network = JambaConfig(**network) if isinstance(network, dict) else network
         self.previous_action = self.network.has_memory if previous_action is None else previous_action
+        self.observation_change = observation_change
         self.shared_encoder = shared_encoder
         self.critic_memory = critic_memory
         self.encoder_learning_rate_ratio = encoder_learning_rate_ratio
@@ -76,7 +80,7 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
     def _get_constructor_parameters(self) -> dict[str, Any]:
         names = (
             "network", "previous_action", "shared_encoder", "critic_memory", "encoder_learning_rate_ratio",
-            "share_features_extractor",  # which SB3 forgets
+            "observation_change", "share_features_extractor",  # which SB3 forgets
         )  # fmt: skip
         return super()._get_constructor_parameters() | {name: getattr(self, name) for name in names}
 
@@ -95,12 +99,15 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
     def _build_mlp_extractor(self) -> None:
         self.encode_action = ActionEncoder(self.action_space, self.squash_output)
         self._action_dim = self.encode_action.dim if self.previous_action else 0
-        self.encoder = Encoder(self.features_dim, self._action_dim, self.network)
+        change = self.observation_change
+        if change is None:
+            change = self.network.has_memory and are_real_vectors(self.observation_space)
+        self.encoder = Encoder(self.features_dim, self._action_dim, self.network, change)
         self.critic_encoder: Encoder | None = None
         if not self.shared_encoder:
             blank = replace(self.network, pattern="N" * self.network.num_layers)
             config = self.network if self.critic_memory else blank
-            self.critic_encoder = Encoder(self.features_dim, self._action_dim, config)
+            self.critic_encoder = Encoder(self.features_dim, self._action_dim, config, change)
         self._actor_parts = len(self.encoder.initial_state(0))
         self.mlp_extractor = Heads(self.encoder.latent_dim, self.net_arch, self.activation_fn, self.device)
 
@@ -159,6 +166,15 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
             values = self.routers.attach(values, _routings(actor, critic))
         distribution = self._distribution(actor)
         return values, distribution.log_prob(actions), distribution.entropy()
+
+    @torch.no_grad()
+    def observe(self, obs: Sequences) -> None:
+        """Learn from windows how much observations usually change, if the encoders want to know."""
+        B, T = obs.resets.shape
+        features = (part.view(B, T, -1) for part in self._features(obs.observations))
+        states = (obs.state[: self._actor_parts], obs.state[self._actor_parts :])
+        for encoder, part, state in zip(self.encoders.values(), features, states, strict=False):
+            encoder.observe(part, state, obs.resets)
 
     def get_distribution(  # type: ignore[override]
         self, obs: PyTorchObs, state: State | None = None, episode_starts: Tensor | None = None

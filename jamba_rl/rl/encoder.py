@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from jamba_rl.nn import Jamba, JambaConfig, JambaOutput, State
+from jamba_rl.nn import Jamba, JambaConfig, State
+from jamba_rl.nn.mixer import keep
 from jamba_rl.nn.router import Routings
+from jamba_rl.rl.change import Change
 
 
 class Encoded(NamedTuple):
@@ -28,21 +30,27 @@ class Encoder(nn.Module):
     """Embeds observation features and the previous action, remembers, and adds the present again.
 
     latent = [backbone(embed([features, previous action])), features]: the shortcut spares the
-    memory from carrying what can be seen anyway (Ni et al. 2022, arXiv 2110.05038).
+    memory from carrying what can be seen anyway (Ni et al. 2022, arXiv 2110.05038). The features may come with
+    their change since the step before.
+
+    Its state is that of the backbone, after what ``Change`` remembers if it is there.
 
     :param features_dim: width of the observation features (F)
     :param action_dim: width of the encoded previous action (A); 0 to leave it out
     :param config: the backbone
+    :param change: whether it also sees how the features have changed
     :raises ValueError: its memory grows with the episode, so that no two states could be stored side by side
     """
 
-    def __init__(self, features_dim: int, action_dim: int, config: JambaConfig) -> None:
+    def __init__(self, features_dim: int, action_dim: int, config: JambaConfig, change: bool = False) -> None:
         super().__init__()
         if config.memory_grows:
             raise ValueError("an agent's memory must not grow while it acts: give attention a window, such as 64")
-        self.embed = nn.Linear(features_dim + action_dim, config.d_model)
+        self.change = Change(features_dim) if change else None
+        seen = 2 * features_dim if change else features_dim
+        self.embed = nn.Linear(seen + action_dim, config.d_model)
         self.backbone = Jamba(config)
-        self.latent_dim = config.d_model + features_dim
+        self.latent_dim = config.d_model + seen
 
     def forward(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> Encoded:
         """Encode sequences.
@@ -52,23 +60,41 @@ class Encoder(nn.Module):
         :param state: memory before the first step
         :param reset: (B, T) bool, set at the first step of an episode; None for no resets
         """
-        return _encoded(self.backbone(self._embedded(features, previous), state, reset), features)
+        if self.change is None:
+            return self._encode(features, previous, state, (), reset)
+        resets = reset if reset is not None else features.new_zeros(features.shape[:2], dtype=torch.bool)
+        seen = self.change(features, self.change.before(features, state[0], resets))
+        return self._encode(seen, previous, state[1:], (self.change.remember(features[:, -1]),), reset)
 
     def step(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> Encoded:
         """Encode one step; arguments as in ``forward`` without time."""
-        return _encoded(self.backbone.step(self._embedded(features, previous), state, reset), features)
+        if self.change is None:
+            return self._encode(features, previous, state, (), reset)
+        seen = self.change(features, keep(state[0], reset))
+        return self._encode(seen, previous, state[1:], (self.change.remember(features),), reset)
+
+    def observe(self, features: Tensor, state: State, reset: Tensor) -> None:
+        """Learn from sequences how much features usually change; arguments as of ``forward``."""
+        if self.change is not None:
+            self.change.update(features, self.change.before(features, state[0], reset))
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` sequences."""
-        return self.backbone.initial_state(batch)
+        state = self.backbone.initial_state(batch)
+        if self.change is None:
+            return state
+        return (self.embed.weight.new_zeros(batch, self.change.size + 1), *state)
 
-    def _embedded(self, features: Tensor, previous: Tensor) -> Tensor:
-        x: Tensor = self.embed(torch.cat([features, previous], -1))
-        return x
+    def _encode(self, seen: Tensor, previous: Tensor, state: State, own: State, reset: Tensor | None) -> Encoded:
+        """Run the backbone.
 
-
-def _encoded(out: JambaOutput, features: Tensor) -> Encoded:
-    return Encoded(torch.cat([out.hidden, features], -1), out.state, out.routing)
+        :param seen: features, and their change if that is seen too
+        :param state: of the backbone
+        :param own: what the encoder itself remembers after these steps
+        """
+        run = self.backbone if seen.dim() == 3 else self.backbone.step
+        out = run(self.embed(torch.cat([seen, previous], -1)), state, reset)
+        return Encoded(torch.cat([out.hidden, seen], -1), (*own, *out.state), out.routing)
 
 
 class ActionEncoder(nn.Module):

@@ -9,6 +9,13 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 SMALLEST_IMAGE = 36  # what is left of a smaller one does not fill NatureCNN's last convolution
 
 
+def are_real_vectors(space: spaces.Space) -> bool:
+    """Whether observations are vectors of real numbers, or dicts of them."""
+    if isinstance(space, spaces.Dict):
+        return all(map(are_real_vectors, space.values()))
+    return isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"  # type: ignore[union-attr]
+
+
 def default_extractor(space: spaces.Space, normalize_images: bool = True) -> type[BaseFeaturesExtractor]:
     """SB3's features extractor for a space: dicts, images, anything else.
 

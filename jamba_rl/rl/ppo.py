@@ -169,6 +169,8 @@ class RecurrentPPO(LeanPPO):
         """Update the policy from the rollout; losses of routers, if there are any, are in the loss and in the log."""
         self.policy.routers.clear()
         super().train()
+        # after the update, so that what was seen in the rollout looked the same in the update
+        self.policy.observe(next(self.rollout_buffer.get()).observations)  # type: ignore[arg-type]
         for name, mean in self.policy.routers.means().items():
             self.logger.record(f"train/{name}", mean)
         self.policy.routers.clear()

@@ -175,7 +175,14 @@ def test_a_run_from_before_a_key_existed_is_still_a_run(tmp_path: Path) -> None:
     run = train(small_config("ppo-jamba-moe", steps=64), tmp_path / "run").run
     config, data = read_config(run), run.read_config()
     del data["task"]["protocol"]["sac"]
-    for key in ("frames", "warm_up", "shared_encoder", "encoder_learning_rate_ratio", "previous_action"):
+    for key in (
+        "frames",
+        "warm_up",
+        "shared_encoder",
+        "encoder_learning_rate_ratio",
+        "previous_action",
+        "observation_change",
+    ):
         del data["agent"][key]
     run.write_config(data)
     again = read_config(run)

@@ -88,7 +88,8 @@ def test_separate_encoders_have_separate_memories_in_one_state():
     parts = len(alone.initial_state(2)) - 1
     state = policy.initial_state(2)
     assert len(state) == 1 + 2 * parts
-    assert len(make(shared_encoder=False, critic_memory=False, network=network).initial_state(2)) == 1 + parts
+    critic = make(shared_encoder=False, critic_memory=False, network=network).critic_encoder
+    assert [part.shape for part in critic.initial_state(2)] == [(2, 3 + 1)], "the observation before, and nothing else"
     obs, starts = torch.ones(2, 3), torch.zeros(2, dtype=torch.bool)
     other = (*state[: 1 + parts], *(torch.randn_like(part) for part in state[1 + parts :]))
     actions, values, _, after = policy(obs, state, starts, deterministic=True)

@@ -36,4 +36,5 @@ class PPOAgent(PPOHyperparameters):
     shared_encoder: bool
     encoder_learning_rate_ratio: PositiveFloat
     previous_action: bool | None
+    observation_change: bool | None
     frames: PositiveInt

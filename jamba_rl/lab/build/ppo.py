@@ -47,6 +47,7 @@ def policy_kwargs(agent: Agent, protocol: PPOProtocol) -> dict[str, Any]:
         "shared_encoder": agent.shared_encoder,
         "encoder_learning_rate_ratio": agent.encoder_learning_rate_ratio,
         "previous_action": agent.previous_action,
+        "observation_change": agent.observation_change,
     }
 
 
