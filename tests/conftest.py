@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from jamba_rl.cli import main
+from jamba_rl.kernels import build
 from jamba_rl.lab.config import RunConfig, configure
 from jamba_rl.lab.run import Run
 from jamba_rl.lab.train import train
@@ -25,6 +26,14 @@ TINY_OPTIONS = ["--n-envs", "2", "--eval-episodes", "1", *(part for setting in T
 def _quiet_and_single_threaded() -> None:
     torch.set_num_threads(1)
     mujoco.set_mju_user_warning(lambda message: None)  # else it leaves a log file where the tests run
+
+
+@pytest.fixture(params=["kernels", "torch"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A test runs twice: with kernels where there are any, and with torch alone."""
+    if request.param == "torch":
+        monkeypatch.setattr(build, "library", lambda: None)
+    return request.param
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,13 @@ def shapes_of(parameters: Parameters) -> list[torch.Size | None]:
 
 def only_multiplies(linear: nn.Module | None) -> bool:
     """Return whether to call the layer is to multiply by its weights: nobody has replaced or hooked it."""
-    return type(linear) is nn.Linear and not linear._forward_hooks and not linear._forward_pre_hooks
+    return type(linear) is nn.Linear and not hooked(linear)
+
+
+def hooked(module: nn.Module) -> bool:
+    """Return whether a call of the module, forward or backward, calls hooks too."""
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return bool(hooks)
 
 
 def readable(x: Tensor, shapes: Shapes, parameters: Parameters, state: Iterable[Tensor] = ()) -> bool:

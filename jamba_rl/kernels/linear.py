@@ -19,7 +19,7 @@ _MIN_ROWS, _MIN_WORK = 128, 1 << 21  # of fewer multiplications the call costs m
 
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """Return ``layer(x)``, the same numbers to rounding."""
-    rows = x.numel() // x.shape[-1]
+    rows = x.shape[:-1].numel()
     if rows < _MIN_ROWS or not (only_multiplies(layer) and kernels_apply(x) and _onednn_applies()):
         return _called(layer, x)
     weight = find(layer, "weight")

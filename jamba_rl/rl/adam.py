@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from jamba_rl.kernels.adam import AdamKernel
 from jamba_rl.kernels.library import kernels_apply
+
+Part = tuple[list[Tensor], list[Tensor]]  # of a group: parameters and their gradients
+
+_torch_step = inspect.unwrap(torch.optim.Adam.step)  # without the hooks, which our own step calls
+_OTHER_FORMS = ("amsgrad", "maximize", "decoupled_weight_decay", "capturable", "differentiable")
 
 
 class Adam(torch.optim.Adam):
@@ -38,6 +45,7 @@ class Adam(torch.optim.Adam):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, fused=True)
+        self._step_supports_amp_scaling = False  # a GradScaler is to scale back by itself
         self._kernels: dict[int, AdamKernel] = {}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -53,7 +61,7 @@ class Adam(torch.optim.Adam):
     def step(  # type: ignore[override]
         self, closure: Callable[[], float] | None = None, *, max_norm: float | None = None
     ) -> float | None:
-        """Make a step.
+        """Make a step of all parameters that have a gradient.
 
         :param closure: computes gradients once more and returns the loss
         :param max_norm: scale all gradients together down to this norm if theirs is larger, as
@@ -64,58 +72,57 @@ class Adam(torch.optim.Adam):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if all(map(self._has_kernel, range(len(self.param_groups)))):
-            self._call_kernels(max_norm)
+        parts = [_with_gradients(group["params"]) for group in self.param_groups]
+        moved = [parameter for parameters, _ in parts for parameter in parameters]
+        if all(map(self._has_kernel, range(len(parts)), parts)):
+            self._call_kernels(parts, max_norm)
         else:
             if max_norm is not None:
-                parameters = [parameter for group in self.param_groups for parameter in group["params"]]
-                torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-            super().step()
+                torch.nn.utils.clip_grad_norm_(moved, max_norm)
+            _torch_step(self)
+        increment_version(moved)  # else a graph from before the step would go back through what is there now
         return loss
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a state, also one of ``torch.optim.Adam``."""
-        super().load_state_dict(state_dict)
-        self._kernels = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__()  # without the kernels, which hold addresses
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._kernels = {}
+        self._kernels = {}  # they hold addresses; this is also where a state is loaded
 
-    def _has_kernel(self, index: int) -> bool:
-        """Whether a kernel can make the step of a group; it is made where there is none yet."""
-        parameters, kernel = self.param_groups[index]["params"], self._kernels.get(index)
-        if not _readable([parameter.grad for parameter in parameters]):
+    def _has_kernel(self, index: int, part: Part) -> bool:
+        """Whether a kernel can make the step of this part of a group; it is made where there is none for it yet."""
+        parameters, gradients = part
+        if not _readable(gradients) or any(map(self.param_groups[index].get, _OTHER_FORMS)):
             return False
-        if kernel is None or not kernel.is_for(parameters):
-            if not _readable(parameters):
+        states = [self.state[parameter] or self._started(parameter) for parameter in parameters]
+        moments = [state[name] for name in ("exp_avg", "exp_avg_sq", "step") for state in states]
+        if index not in self._kernels or not self._kernels[index].is_for(parameters, moments):
+            if not (_readable(parameters) and _readable(moments)):
                 return False
-            states = [self._started(parameter) for parameter in parameters]
-            columns = [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step")]
-            self._kernels[index] = AdamKernel(parameters, *columns)
+            self._kernels[index] = AdamKernel(parameters, moments)
         return True
 
     def _started(self, parameter: Tensor) -> dict[str, Tensor]:
-        state: dict[str, Tensor] = self.state[parameter]
-        if not state:
-            moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
-            state.update(step=torch.zeros(()), **moments)
-        return state
+        moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+        self.state[parameter] = {"step": torch.zeros((), dtype=torch.float32), **moments}
+        return self.state[parameter]
 
-    def _call_kernels(self, max_norm: float | None) -> None:
-        pairs = [(self._kernels[index], group) for index, group in enumerate(self.param_groups)]
-        sums = [kernel.sum_squares([p.grad for p in group["params"]]) for kernel, group in pairs]
-        scale = 1.0 if max_norm is None else min(1.0, max_norm / (math.sqrt(math.fsum(sums)) + 1e-6))
-        for kernel, group in pairs:
+    def _call_kernels(self, parts: list[Part], max_norm: float | None) -> None:
+        kernels = [self._kernels[index] for index in range(len(parts))]
+        sums = [kernel.sum_squares(gradients) for kernel, (_, gradients) in zip(kernels, parts, strict=True)]
+        # in this order what is not a number stays so
+        scale = 1.0 if max_norm is None else min(max_norm / (math.sqrt(math.fsum(sums)) + 1e-6), 1.0)
+        for kernel, group in zip(kernels, self.param_groups, strict=True):
             kernel.step(group["lr"], group["betas"], group["eps"], group["weight_decay"], scale)
 
 
-def _readable(tensors: list[Tensor | None]) -> bool:
-    """Whether kernels can read all of these, which lie on one device."""
+def _with_gradients(parameters: list[Tensor]) -> Part:
+    """The parameters that have a gradient, and these."""
+    pairs = [(parameter, gradient) for parameter in parameters if (gradient := parameter.grad) is not None]
+    return [parameter for parameter, _ in pairs], [gradient for _, gradient in pairs]
+
+
+def _readable(tensors: list[Tensor]) -> bool:
+    """Whether kernels can read all of these."""
     for tensor in tensors:
-        if tensor is None or tensor.dtype is not torch.float32 or not tensor.is_contiguous():
+        if not tensor.is_cpu or tensor.dtype is not torch.float32 or not tensor.is_contiguous():
             return False
-    return kernels_apply(tensors[0])  # type: ignore[arg-type]
+    return not tensors or kernels_apply(tensors[0])

@@ -6,7 +6,7 @@ import math
 from typing import Any, Self
 
 import torch
-from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.distributions import DiagGaussianDistribution, sum_independent_dims
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import Normal
@@ -27,7 +27,12 @@ class DiagGaussian(DiagGaussianDistribution):
     log_std: Tensor
 
     def proba_distribution(self, mean_actions: Tensor, log_std: Tensor) -> Self:
-        """Set the parameters: means (M, A), logarithms of standard deviations (A,)."""
+        """Set the parameters: means (M, A), logarithms of standard deviations (A,).
+
+        :raises ValueError: if a mean is not a number, as ``torch.distributions`` does
+        """
+        if mean_actions.isnan().any():
+            raise ValueError("the policy's mean actions are not numbers: learning has diverged")
         self.mean_actions, self.log_std = mean_actions, log_std
         return self
 
@@ -41,12 +46,16 @@ class DiagGaussian(DiagGaussianDistribution):
         """SB3's constructor sets None."""
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Log probabilities (M,) of actions (M, A)."""
+        """Log probabilities (M,) of actions (M, A); other shapes are SB3's affair, and gradients of actions."""
+        if not self._is_plain() or actions.shape != self.mean_actions.shape or actions.requires_grad:
+            return sum_independent_dims(self.distribution.log_prob(actions))
         result: Tensor = _LogProb.apply(self.mean_actions, self.log_std, actions)
         return result
 
     def entropy(self) -> Tensor:
         """Entropy (M,), which no mean changes."""
+        if not self._is_plain():
+            return sum_independent_dims(self.distribution.entropy())
         each = 0.5 + HALF_LOG_TWO_PI
         return (self.log_std.sum() + each * self.log_std.numel()).expand(len(self.mean_actions))
 
@@ -57,6 +66,10 @@ class DiagGaussian(DiagGaussianDistribution):
     def mode(self) -> Tensor:
         """The means."""
         return self.mean_actions
+
+    def _is_plain(self) -> bool:
+        """Whether there is one deviation for each column of a matrix of means."""
+        return self.mean_actions.dim() == 2 and self.log_std.shape == self.mean_actions.shape[1:]
 
 
 class _LogProb(torch.autograd.Function):

@@ -6,6 +6,7 @@ import torch
 from stable_baselines3.common.torch_layers import MlpExtractor
 from torch import Tensor, nn
 
+from jamba_rl.kernels.layers import hooked, only_multiplies
 from jamba_rl.kernels.library import kernels_apply
 from jamba_rl.kernels.mlp import kernel_tanh_layers
 
@@ -23,7 +24,7 @@ class Heads(MlpExtractor):
 
 
 def _run(net: nn.Sequential, x: Tensor) -> Tensor:
-    if not (torch.is_grad_enabled() and kernels_apply(x) and x.dtype is torch.float32 and _is_plain(net)):
+    if not (torch.is_grad_enabled() and _is_matrix(x) and kernels_apply(x) and _is_plain(net)):
         y: Tensor = net(x)
         return y
     parameters = [
@@ -32,12 +33,18 @@ def _run(net: nn.Sequential, x: Tensor) -> Tensor:
     return kernel_tanh_layers(x, *parameters) if parameters else x
 
 
+def _is_matrix(x: Tensor) -> bool:
+    return x.dim() == 2 and x.dtype is torch.float32
+
+
 def _is_plain(net: nn.Sequential) -> bool:
-    """Whether these are linear layers, each with a tanh, that nobody has hooked."""
-    layers = list(net)
-    if net._forward_hooks or net._forward_pre_hooks or torch.is_autocast_enabled("cpu"):
+    """Whether these are linear layers with a bias, each with a tanh, that nobody has hooked."""
+    if hooked(net) or torch.is_autocast_enabled("cpu"):
         return False
-    kinds = [nn.Linear, nn.Tanh] * (len(layers) // 2)
-    return [type(layer) for layer in layers] == kinds and not any(
-        layer._forward_hooks or layer._forward_pre_hooks for layer in layers
+    layers = list(net)
+    products, tanhs = layers[::2], layers[1::2]
+    return (
+        len(products) == len(tanhs)
+        and all(only_multiplies(layer) and layer.bias is not None for layer in products)
+        and all(type(layer) is nn.Tanh and not hooked(layer) for layer in tanhs)
     )

@@ -56,6 +56,7 @@ def ppo_loss(log_prob: Tensor, values: Tensor, targets: Targets, form: LossForm)
     :param values: (M,)
     :return: the loss, and a tensor (5,)
     """
+    assert all(tensor.shape == log_prob.shape for tensor in (values, *targets)), "kernels read as many of each"
     loss, statistics = _PPOLoss.apply(log_prob, values, targets, form)
     return loss, statistics
 
@@ -98,7 +99,7 @@ def _policy(log_prob: Tensor, advantages: Tensor, old_log_prob: Tensor, clip: fl
     ratio = log_ratio.exp()
     free, bounded = advantages * ratio, advantages * ratio.clamp(1.0 - clip, 1.0 + clip)
     # where the bounded one is the smaller, it does not change with the policy
-    gradient = torch.where(free <= bounded, free, 0.0) * (-1.0 / len(free))
+    gradient = torch.where(free > bounded, 0.0, free) * (-1.0 / len(free))
     away = ratio - 1.0
     return -torch.minimum(free, bounded).mean(), gradient, (away.abs() > clip).float().mean(), (away - log_ratio).mean()
 
@@ -110,5 +111,5 @@ def _value(values: Tensor, targets: Targets, clip: float | None, coef: float) ->
         return error.square().mean(), error * (2.0 * coef / len(error))
     change = values - targets.old_values
     error = targets.old_values + change.clamp(-clip, clip) - targets.returns
-    gradient = torch.where(change.abs() <= clip, error, 0.0) * (2.0 * coef / len(error))
+    gradient = torch.where(change.abs() > clip, 0.0, error) * (2.0 * coef / len(error))
     return error.square().mean(), gradient
