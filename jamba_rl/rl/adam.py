@@ -90,6 +90,8 @@ class Adam(torch.optim.Adam):
     def _has_kernel(self, index: int, part: Part) -> bool:
         """Whether a kernel can make the step of this part of a group; it is made where there is none for it yet."""
         parameters, gradients = part
+        if not parameters:
+            return True  # there is nothing to do
         if not _readable(gradients) or any(map(self.param_groups[index].get, _OTHER_FORMS)):
             return False
         states = [self.state[parameter] or self._started(parameter) for parameter in parameters]
@@ -106,12 +108,13 @@ class Adam(torch.optim.Adam):
         return self.state[parameter]
 
     def _call_kernels(self, parts: list[Part], max_norm: float | None) -> None:
-        kernels = [self._kernels[index] for index in range(len(parts))]
-        sums = [kernel.sum_squares(gradients) for kernel, (_, gradients) in zip(kernels, parts, strict=True)]
+        used = [index for index, (parameters, _) in enumerate(parts) if parameters]
+        sums = [self._kernels[index].sum_squares(parts[index][1]) for index in used]
         # in this order what is not a number stays so
         scale = 1.0 if max_norm is None else min(max_norm / (math.sqrt(math.fsum(sums)) + 1e-6), 1.0)
-        for kernel, group in zip(kernels, self.param_groups, strict=True):
-            kernel.step(group["lr"], group["betas"], group["eps"], group["weight_decay"], scale)
+        for index in used:
+            group = self.param_groups[index]
+            self._kernels[index].step(group["lr"], group["betas"], group["eps"], group["weight_decay"], scale)
 
 
 def _with_gradients(parameters: list[Tensor]) -> Part:
@@ -125,4 +128,4 @@ def _readable(tensors: list[Tensor]) -> bool:
     for tensor in tensors:
         if not tensor.is_cpu or tensor.dtype is not torch.float32 or not tensor.is_contiguous():
             return False
-    return not tensors or kernels_apply(tensors[0])
+    return kernels_apply(tensors[0])
