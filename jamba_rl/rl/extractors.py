@@ -13,7 +13,7 @@ def are_real_vectors(space: spaces.Space) -> bool:
     """Whether observations are vectors of real numbers, or dicts of them."""
     if isinstance(space, spaces.Dict):
         return all(map(are_real_vectors, space.values()))
-    return isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"  # type: ignore[union-attr]
+    return isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"
 
 
 def default_extractor(space: spaces.Space, normalize_images: bool = True) -> type[BaseFeaturesExtractor]:
