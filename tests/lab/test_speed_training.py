@@ -23,6 +23,8 @@ def test_the_table_has_the_agents_and_the_peers_of_equal_size(tmp_path: Path) ->
     for peer in peers:
         assert abs(peer.parameters - jamba) < 0.03 * jamba
     assert all(0 < speed.slowest <= speed.median <= speed.fastest for speed in speeds)
+    assert speeds[0].ratio == 1.0
+    assert speeds[1].ratio == pytest.approx(speeds[1].median / speeds[0].median), "of one round"
     lines, everything = write(speeds, tmp_path / "new", "pendulum-p")
     assert [row["name"] for row in csv.DictReader(lines.read_text().splitlines())] == names
     written = json.loads(everything.read_text())

@@ -16,7 +16,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from jamba_rl.lab import provenance
-from jamba_rl.lab.agent import load_agent
+from jamba_rl.lab.agent import PPOAgent, load_agent
 from jamba_rl.lab.build import policy_kwargs
 from jamba_rl.lab.speed.peers import installed
 from jamba_rl.lab.speed.write import write_both
@@ -37,19 +37,23 @@ PPO_ARGUMENTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Speed:
-    """Training speed of one contender: env-steps per second, the median and the extremes of all rounds."""
+    """Training speed of one contender: env-steps per second, the median and the extremes of all rounds.
+
+    ``ratio`` is the median over rounds of its speed in units of the first contender's in the same round.
+    """
 
     name: str
     parameters: int
     median: float
     slowest: float
     fastest: float
+    ratio: float
 
 
 def training_speed(
     env: str, agents: list[str], rounds: int = 3, rollouts: int = 16, in_step: bool = False
 ) -> list[Speed]:
-    """Train all contenders in turn, round after round, so that a drift of the machine meets all alike.
+    """Train all contenders in turn, a rollout each, so that a drift of the machine meets all alike.
 
     Beside the agents stand SB3's memoryless PPO and, where installed, ``sb3_contrib.RecurrentPPO``
     with LSTMs as wide as gives the parameters of the first agent.
@@ -67,20 +71,32 @@ def training_speed(
     models |= _contrib(env, in_step, _parameters(models[agents[0]]))
     speeds: dict[str, list[float]] = {name: [] for name in models}
     for i in range(rounds + 1):
+        for name, seconds in _round(models, rollouts).items():
+            if i > 0:
+                speeds[name].append(rollouts * ROLLOUT / seconds)
+    first = speeds[agents[0]]
+    return [_summary(name, _parameters(models[name]), values, first) for name, values in speeds.items()]
+
+
+def _round(models: dict[str, OnPolicyAlgorithm], rollouts: int) -> dict[str, float]:
+    """Seconds that each contender takes for so many rollouts."""
+    seconds = dict.fromkeys(models, 0.0)
+    for _ in range(rollouts):
         for name, model in models.items():
             start = time.perf_counter()
-            model.learn(rollouts * ROLLOUT, reset_num_timesteps=False)
-            if i > 0:
-                speeds[name].append(rollouts * ROLLOUT / (time.perf_counter() - start))
-    return [
-        Speed(name, _parameters(models[name]), statistics.median(values), min(values), max(values))
-        for name, values in speeds.items()
-    ]
+            model.learn(ROLLOUT, reset_num_timesteps=False)
+            seconds[name] += time.perf_counter() - start
+    return seconds
+
+
+def _summary(name: str, parameters: int, speeds: list[float], first: list[float]) -> Speed:
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(speeds, first, strict=True))
+    return Speed(name, parameters, statistics.median(speeds), min(speeds), max(speeds), ratio)
 
 
 def write(speeds: list[Speed], folder: Path, env: str, in_step: bool = False) -> tuple[Path, Path]:
     """Write training.csv and training.json, or training-in-step.csv and .json."""
-    rows = [{key: round(x, 1) if isinstance(x, float) else x for key, x in asdict(speed).items()} for speed in speeds]
+    rows = [{key: round(x, 3) if isinstance(x, float) else x for key, x in asdict(speed).items()} for speed in speeds]
     found = provenance.collect()
     origin = found | {"versions": found["versions"] | installed(["sb3-contrib"])}
     protocol = {"env": env, "in step": in_step, "n_envs": N_ENVS, "protocol": PPO_ARGUMENTS}
@@ -93,7 +109,7 @@ def training_table(speeds: list[Speed]) -> Table:
     table = Table(*columns, box=None, header_style="dim")
     for each in speeds:
         numbers = (f"{x:,.0f}" for x in (each.parameters, each.median, each.slowest, each.fastest))
-        table.add_row(each.name, *numbers, f"{each.median / speeds[0].median:.2f}")
+        table.add_row(each.name, *numbers, f"{each.ratio:.2f}")
     return table
 
 
@@ -102,8 +118,11 @@ def _venv(env: str, in_step: bool) -> VecEnv:
 
 
 def _agent(name: str, env: str, in_step: bool) -> OnPolicyAlgorithm:
-    kwargs = policy_kwargs(load_agent(name), load_task(env).protocol.ppo)
-    return RecurrentPPO("JambaPolicy", _venv(env, in_step), policy_kwargs=kwargs, **PPO_ARGUMENTS)
+    agent = load_agent(name)
+    assert isinstance(agent, PPOAgent)
+    kwargs = policy_kwargs(agent, load_task(env).protocol.ppo)
+    venv, length = _venv(env, in_step), agent.sequence_length
+    return RecurrentPPO("JambaPolicy", venv, policy_kwargs=kwargs, sequence_length=length, **PPO_ARGUMENTS)
 
 
 def _contrib(env: str, in_step: bool, parameters: int) -> dict[str, OnPolicyAlgorithm]:
