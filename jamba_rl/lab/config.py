@@ -68,7 +68,7 @@ def configure(
 
 
 def read_config(run: Run) -> RunConfig:
-    """Read what a run was started with; a key younger than the run has its default, which is as it was before.
+    """Read what a run was started with; a key younger than the run has its default.
 
     :raises UserError: if the file was changed into something else
     """

@@ -170,6 +170,8 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
     @torch.no_grad()
     def observe(self, obs: Sequences) -> None:
         """Learn from windows how much observations usually change, if the encoders want to know."""
+        if self.encoder.change is None:  # and so of the critic's
+            return
         B, T = obs.resets.shape
         features = (part.view(B, T, -1) for part in self._features(obs.observations))
         states = (obs.state[: self._actor_parts], obs.state[self._actor_parts :])

@@ -170,7 +170,7 @@ class RecurrentPPO(LeanPPO):
         self.policy.routers.clear()
         super().train()
         # after the update, so that what was seen in the rollout looked the same in the update
-        self.policy.observe(next(self.rollout_buffer.get()).observations)  # type: ignore[arg-type]
+        self.policy.observe(self.rollout_buffer.whole().observations)  # type: ignore[arg-type]
         for name, mean in self.policy.routers.means().items():
             self.logger.record(f"train/{name}", mean)
         self.policy.routers.clear()

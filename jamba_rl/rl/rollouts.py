@@ -52,16 +52,24 @@ class SequenceRolloutBuffer(RolloutBuffer):
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         """Yield every window once, in minibatches of ``batch_size`` transitions."""
-        assert self.full, "the rollout is not complete"
-        if not self._tensors:
-            self._tensors = self._to_windows()
+        windows = self._windows()
         n_windows = self.buffer_size * self.n_envs // self.sequence_length
         per_batch = n_windows if batch_size is None else max(batch_size // self.sequence_length, 1)
         order = torch.randperm(n_windows).to(self.device)
         # gathered once per epoch: minibatches are then parts of it
-        shuffled = _pick(self._tensors, order)
+        shuffled = _pick(windows, order)
         for start in range(0, n_windows, per_batch):
             yield _minibatch(**_pick(shuffled, slice(start, start + per_batch)))
+
+    def whole(self) -> RolloutBufferSamples:
+        """The rollout as one minibatch, in order and without a copy."""
+        return _minibatch(**self._windows())
+
+    def _windows(self) -> dict[str, Any]:
+        assert self.full, "the rollout is not complete"
+        if not self._tensors:
+            self._tensors = self._to_windows()
+        return self._tensors
 
     def _to_windows(self) -> dict[str, Tensors]:
         """Everything on the device once per rollout, window after window: (windows, T, ...)."""

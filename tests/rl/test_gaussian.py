@@ -137,12 +137,11 @@ def test_numbers_of_lower_precision(path):
     assert_same_gradients(log_prob, expected, (mean, log_std), 2e-2)
 
 
-@pytest.mark.parametrize("kind", [DiagGaussian, DiagGaussianDistribution])
-def test_what_is_not_a_number_is_refused(kind):
+def test_what_is_not_a_number_is_refused():
     mean = torch.zeros(3, 2)
     mean[1, 1] = torch.nan
-    with pytest.raises(ValueError, match=r"not numbers|Expected parameter loc"):
-        kind(2).proba_distribution(mean, torch.zeros(2))
+    with pytest.raises(ValueError, match="not numbers"):
+        DiagGaussian(2).proba_distribution(mean, torch.zeros(2))
 
 
 def test_a_gradient_of_a_gradient_is_refused(path):

@@ -11,29 +11,18 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize, sync_env
 
 from jamba_rl.rl import HistoryWrapper, VecHistory, VecHistoryNormalize
 from jamba_rl.rl.history import ActionNumbers, is_history
+from tests.rl import clock
 
 
-class Clock(gym.Env):
-    """Episodes of ``length`` steps; observes (step, episode number)."""
-
-    observation_space = spaces.Box(-1.0, np.inf, (2,), np.float32)
+class Clock(clock.Clock):
+    """Episodes that end by themselves, with rewards that tell steps apart."""
 
     def __init__(self, length: int = 5, truncate: bool = False) -> None:
-        self.length, self.truncate, self.episode = length, truncate, 0
-        self.action_space = spaces.Box(-2.0, 2.0, (1,), np.float32)
-
-    def _observe(self) -> np.ndarray:
-        return np.array([self.t, self.episode], np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.t, self.episode = 0, self.episode + 1
-        return self._observe(), {}
+        super().__init__(length, truncate)
 
     def step(self, action):
-        self.t += 1
-        over = self.t >= self.length
-        return self._observe(), float(self.t), over and not self.truncate, over and self.truncate, {}
+        observation, _, *rest = super().step(action)
+        return observation, float(self.t), *rest
 
 
 def test_a_history_grows_from_the_start_of_the_episode() -> None:
