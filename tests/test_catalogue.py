@@ -164,7 +164,7 @@ def test_names_resolve_from_a_wheel_outside_any_checkout(wheel: Path, tmp_path: 
         "from jamba_rl import catalogue\n"
         "from jamba_rl.tasks import load_task\n"
         "from jamba_rl.lab.agent import load_agent\n"
-        "print(catalogue.PACKAGE, load_task('pendulum-p').protocol.steps, load_agent('ppo-jamba').n_epochs)\n"
+        "print(catalogue.PACKAGE, load_task('pendulum-p').protocol.steps, load_agent('ppo-jamba').batch_size)\n"
     )
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -36,8 +36,13 @@ class Recurrent(Mixer):
         return self.out_proj(torch.cat(pieces, 1)), state
 
     def step(self, x: Tensor, state: State, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
-        y, state = self._run(x.unsqueeze(1), tuple(keep(s, reset) for s in state))
-        return self.out_proj(y.squeeze(1)), state
+        # a call for sequences rearranges the weights first, which takes longer than the step itself
+        kept, weights = tuple(keep(s, reset) for s in state), self.rnn.all_weights[0]
+        if isinstance(self.rnn, nn.LSTM):
+            state = torch.lstm_cell(x, kept, *weights)
+        else:
+            state = (torch.gru_cell(x, kept[0], *weights),)
+        return self.out_proj(state[0]), state
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         parts = 2 if isinstance(self.rnn, nn.LSTM) else 1

@@ -43,6 +43,8 @@ class Evaluation(Data):
 class PPOProtocol(Data):
     """What on-policy agents share: envs, steps per env and rollout, discount, GAE lambda, first exploration.
 
+    ``n_epochs`` passes are made over each rollout. How many a rollout is worth depends on how far chance is in its
+    rewards: where an episode ends by a fall, much of what more passes learn is true of this rollout alone.
     ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the
     action range; continuous actions only. Like the discount it depends on what is controlled: noise
     that a robot of six joints stumbles over is what swings a pendulum up.
@@ -50,6 +52,7 @@ class PPOProtocol(Data):
 
     n_envs: PositiveInt
     n_steps: PositiveInt
+    n_epochs: PositiveInt
     gamma: Fraction
     gae_lambda: Fraction
     log_std_init: float

@@ -96,9 +96,9 @@ def test_exploration_starts_as_the_protocol_says() -> None:
 
 
 def test_settings_go_over_the_files_and_the_rest_stays() -> None:
-    plain, changed = load_agent("ppo-jamba"), load_agent("ppo-jamba", {"network": {"pattern": "MMA"}, "n_epochs": 3})
+    plain, changed = load_agent("ppo-jamba"), load_agent("ppo-jamba", {"network": {"pattern": "MMA"}, "batch_size": 64})
     assert changed.network == dataclasses.replace(plain.network, pattern="MMA", num_layers=3)
-    assert changed.model_copy(update={"network": plain.network, "n_epochs": plain.n_epochs}) == plain
+    assert changed.model_copy(update={"network": plain.network, "batch_size": plain.batch_size}) == plain
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -113,7 +113,7 @@ def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
     agent, plain = load_agent(str(path)), load_agent("ppo-jamba")
     assert (agent.name, agent.learning_rate, agent.network) == ("mine", 1e-3, JambaConfig(pattern="G"))
     assert (agent.normalize.rewards, agent.normalize.observations) == (False, True)
-    assert agent.n_epochs == plain.n_epochs
+    assert agent.batch_size == plain.batch_size
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
         ("algorithm: pppo\nnetwork: {}\n", "did you mean 'ppo'"),
         ("algorithm: [ppo]\nnetwork: {}\n", "unknown algorithm"),
         ("algorithm: sb3-sca\nnetwork: {}\n", "did you mean 'sb3-sac'"),
-        ("algorithm: sb3-sac\nnetwork: {}\nn_epochs: 4\n", "unknown key 'n_epochs'"),
+        ("algorithm: sb3-sac\nnetwork: {}\nclip_range: 4\n", "unknown key 'clip_range'"),
         ("algorithm: sb3-sac\nnetwork: {}\nhistory: 0\n", "history: must be greater than 0, was 0"),
         ("algorithm: sb3-sac\nnetwork: {}\nent_coef: atuo\n", "ent_coef"),
         ("algorithm: sb3-ppo\nnetwork: {}\nframes: 4\n", "unknown key 'frames'"),
@@ -135,7 +135,7 @@ def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
         ("algorithm: ppo\nnetwork: {pattern: MX}\n", "letter 'X' is unknown"),
         ("algorithm: ppo\nnetwork: {}\nbatch_sise: 4\n", "did you mean 'batch_size'"),
         ("algorithm: ppo\nnetwork: {}\nbatch_size: four\n", 'batch_size: must be a valid integer, was "four"'),
-        ("algorithm: ppo\nnetwork: {}\nn_epochs: true\n", "n_epochs: must be a valid integer, was true"),
+        ("algorithm: ppo\nnetwork: {}\nbatch_size: true\n", "batch_size: must be a valid integer, was true"),
         ("algorithm: ppo\nnetwork: {d_model: 1.5}\n", "network.d_model: must be a valid integer, was 1.5"),
         ("algorithm: ppo\nnetwork: {}\npolicy: {activation: tan}\n", "policy.activation"),
     ],

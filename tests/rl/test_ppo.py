@@ -80,6 +80,14 @@ def test_minibatches_are_a_new_permutation_each_epoch_and_cover_everything():
     assert rows[0] == rows[1]
 
 
+def test_the_whole_rollout_is_one_minibatch_in_order():
+    model = clock_model(sequence_length=4)
+    collect(model)
+    whole, buffer = model.rollout_buffer.whole(), model.rollout_buffer
+    assert torch.equal(whole.observations.observations.view(-1, 4, 2)[:2, 0], torch.as_tensor(buffer.observations[0]))
+    assert len(whole.actions) == buffer.buffer_size * buffer.n_envs
+
+
 @pytest.mark.parametrize("truncate", [True, False])
 def test_time_limits_are_bootstrapped_and_real_ends_are_not(truncate):
     model = clock_model(n_envs=1, env_kwargs={"truncate": truncate}, gamma=0.5)

@@ -15,7 +15,6 @@ class PPOHyperparameters(Agent):
 
     part: ClassVar[PartName] = "ppo"
 
-    n_epochs: PositiveInt
     clip_range: PositiveFloat
     ent_coef: NonNegativeFloat
     vf_coef: NonNegativeFloat
