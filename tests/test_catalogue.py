@@ -172,9 +172,9 @@ def test_names_resolve_from_a_wheel_outside_any_checkout(wheel: Path, tmp_path: 
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=elsewhere, env=environment, capture_output=True, text=True, check=True
     )
-    package, steps, epochs = done.stdout.split()
+    package, steps, batch_size = done.stdout.split()
     assert Path(package) == tmp_path / "site" / "jamba_rl"
-    assert (steps, epochs) == ("150000", "10")
+    assert (steps, batch_size) == ("100000", "256")
 
 
 def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:

@@ -44,7 +44,7 @@ def test_settings_and_envs_go_where_the_agent_looks_for_them() -> None:
     assert config.steps == plain.steps == 30_000
     ppo = configure("pendulum-p", n_envs=3)
     assert ppo.part == ppo.task.protocol.ppo
-    assert (ppo.part.n_envs, ppo.task.protocol.sac, ppo.steps) == (3, plain.sac, 150_000)
+    assert (ppo.part.n_envs, ppo.task.protocol.sac, ppo.steps) == (3, plain.sac, 100_000)
 
 
 def test_the_command_line_goes_over_a_parts_own_steps() -> None:

@@ -43,7 +43,7 @@ def test_values_come_from_the_task_then_its_twin_then_the_default(tmp_path: Path
 
 def test_a_part_may_have_steps_and_evaluation_of_its_own(tmp_path: Path) -> None:
     ppo, sac = load_task("pendulum-p").protocol, load_task("pendulum-p", "sac").protocol
-    assert (ppo.steps, sac.steps) == (150_000, 30_000)
+    assert (ppo.steps, sac.steps) == (100_000, 30_000)
     assert (ppo.evaluation.every, sac.evaluation.every) == (10_000, 2_000)
     assert ppo.evaluation.episodes == sac.evaluation.episodes
     assert (ppo.ppo, ppo.sac) == (sac.ppo, sac.sac)
