@@ -16,12 +16,12 @@ from torch import Tensor
 from jamba_rl.nn import JambaConfig, State
 from jamba_rl.nn.mixer import keep
 from jamba_rl.nn.router import Routings
-from jamba_rl.rl.adam import Adam
 from jamba_rl.rl.encoder import ActionEncoder, Encoded, Encoder
-from jamba_rl.rl.extractors import are_real_vectors, default_extractor
+from jamba_rl.rl.extractors import are_real_vectors
 from jamba_rl.rl.gaussian import DiagGaussian
 from jamba_rl.rl.heads import Heads
 from jamba_rl.rl.optimizer import policy_groups
+from jamba_rl.rl.options import check_options, fill_defaults
 from jamba_rl.rl.routers import RouterTraining
 from jamba_rl.rl.sequences import Sequences, count_rows, to_arrays, to_tensors
 
@@ -73,8 +73,8 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         self.shared_encoder = shared_encoder
         self.critic_memory = critic_memory
         self.encoder_learning_rate_ratio = encoder_learning_rate_ratio
-        _check_options(shared_encoder, critic_memory, encoder_learning_rate_ratio, kwargs)
-        _fill_defaults(observation_space, kwargs)
+        check_options(shared_encoder, critic_memory, encoder_learning_rate_ratio, kwargs)
+        fill_defaults(observation_space, kwargs)
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -93,8 +93,6 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
             groups = policy_groups(self, self.encoders.values(), ratio, decay)
             self.optimizer = self.optimizer_class(groups, lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
         self.routers = RouterTraining({name: encoder.backbone for name, encoder in self.encoders.items()})
-        if self.routers.moves_biases:
-            self.optimizer.register_step_post_hook(self.routers.balance)
 
     def _build_mlp_extractor(self) -> None:
         self.encode_action = ActionEncoder(self.action_space, self.squash_output)
@@ -172,6 +170,7 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         """Learn from windows how much observations usually change, if the encoders want to know."""
         if self.encoder.change is None:  # and so of the critic's
             return
+        self.set_training_mode(False)  # as in the rollout: no dropout
         B, T = obs.resets.shape
         features = (part.view(B, T, -1) for part in self._features(obs.observations))
         states = (obs.state[: self._actor_parts], obs.state[self._actor_parts :])
@@ -274,28 +273,6 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         if not self.previous_action:
             return actions.new_zeros(len(actions), 0, dtype=torch.float32)
         return self.encode_action(actions.reshape(len(actions), -1))
-
-
-def _check_options(shared_encoder: bool, critic_memory: bool, ratio: float, kwargs: dict[str, Any]) -> None:
-    if shared_encoder and not kwargs.get("share_features_extractor", True):
-        raise ValueError("share_features_extractor=False needs shared_encoder=False: one encoder reads one features")
-    if shared_encoder and not critic_memory:
-        raise ValueError("critic_memory=False needs shared_encoder=False")
-    if not 0 < ratio < float("inf"):
-        raise ValueError(f"encoder_learning_rate_ratio must be above 0, was {ratio!r}")
-
-
-def _fill_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> None:
-    """Set what SB3 would choose otherwise, or leave to the name of the policy."""
-    if kwargs.get("features_extractor_class") is None:
-        kwargs["features_extractor_class"] = default_extractor(observation_space, kwargs.get("normalize_images", True))
-    if kwargs.get("net_arch") is None:
-        kwargs["net_arch"] = {"pi": [64, 64], "vf": [64, 64]}
-    if "optimizer_class" not in kwargs:
-        given = kwargs.get("optimizer_kwargs")
-        kwargs["optimizer_kwargs"] = {"eps": 1e-5} if given is None else given  # SB3's default for PPO
-        if kwargs["optimizer_kwargs"].keys() <= {"betas", "eps", "weight_decay"}:
-            kwargs["optimizer_class"] = Adam
 
 
 def _memory(actor: Encoded, critic: Encoded) -> State:

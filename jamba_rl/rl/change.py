@@ -60,8 +60,7 @@ class Change(nn.Module):
         if steps > 0:
             self.count += steps
             mean_square = changes.square().sum(0) / steps.float()
-            weight = 1.0 if self.count == steps else (steps / self.count).float()
-            self.mean_square += (mean_square - self.mean_square) * weight
+            self.mean_square += (mean_square - self.mean_square) * (steps / self.count).float()
 
     def _raw(self, features: Tensor, before: Tensor) -> Tensor:
         return (features - before[..., :-1]) * before[..., -1:]

@@ -109,6 +109,7 @@ class ActionEncoder(nn.Module):
 
     low: Tensor
     high: Tensor
+    range: Tensor
 
     def __init__(self, space: spaces.Space, squashed: bool = False) -> None:
         super().__init__()
@@ -119,6 +120,8 @@ class ActionEncoder(nn.Module):
             self.bounded = not squashed and bool(torch.isfinite(low).all() and torch.isfinite(high).all())
             self.register_buffer("low", low, persistent=False)
             self.register_buffer("high", high, persistent=False)
+            # what cannot be chosen is -1 throughout
+            self.register_buffer("range", torch.where(high > low, high - low, torch.ones(())), persistent=False)
         elif isinstance(space, spaces.Discrete):
             self.choices = [int(space.n)]
         elif isinstance(space, spaces.MultiDiscrete):
@@ -132,5 +135,5 @@ class ActionEncoder(nn.Module):
             return torch.cat([F.one_hot(actions[..., i], n) for i, n in enumerate(self.choices)], -1).float()
         if self.bounded:
             clipped = torch.minimum(torch.maximum(actions.float(), self.low), self.high)
-            return (clipped - self.low) / (self.high - self.low) * 2.0 - 1.0
+            return (clipped - self.low) / self.range * 2.0 - 1.0
         return actions.float()

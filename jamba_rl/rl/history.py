@@ -23,6 +23,8 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn, VecEnvWrapper
 
+from jamba_rl.rl.finite import check_experience
+
 Rows = dict[str, np.ndarray]
 """Parts of a history by name."""
 
@@ -89,7 +91,8 @@ class ActionNumbers:
         if self.bounds is None:
             return rows
         low, high = self.bounds
-        return (np.clip(rows, low, high) - low) / (high - low) * np.float32(2) - np.float32(1)
+        size = np.where(high > low, high - low, np.float32(1))  # what cannot be chosen is -1 throughout
+        return (np.clip(rows, low, high) - low) / size * np.float32(2) - np.float32(1)
 
 
 class HistoryForm:
@@ -143,7 +146,8 @@ class HistoryWrapper(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     :param env: an env whose observations are vectors
     :param length: steps to look back on, the present one included
     :param previous_action: show the actions too
-    :raises ValueError: the length is below 1, or observations or actions cannot be kept
+    :raises ValueError: the length is below 1, or observations or actions cannot be kept; later, if an observation or
+        reward is infinite or not a number
 
     >>> env = HistoryWrapper(gymnasium.make("CartPole-v1"), length=4)
     >>> env.reset(seed=0)[0]["valid"], env.step(1)[0]["valid"]
@@ -160,12 +164,14 @@ class HistoryWrapper(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Rows, dict[str, Any]]:
         """Begin an episode, and its history."""
         observation, info = self.env.reset(seed=seed, options=options)
+        check_experience(np.asarray(observation)[None], when="when an episode began")
         self._rows = self._form.begun(np.asarray(observation)[None])
         return _first(self._rows), info
 
     def step(self, action: Any) -> tuple[Rows, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step, and add to the history."""
         observation, reward, terminated, truncated, info = self.env.step(action)
+        check_experience(np.asarray(observation)[None], np.array([reward]), when="after a step")
         self._rows = self._form.continued(self._rows, np.asarray(action)[None], np.asarray(observation)[None])
         return _first(self._rows), reward, terminated, truncated, info
 
@@ -176,7 +182,8 @@ class VecHistory(VecEnvWrapper):
     :param venv: envs whose observations are vectors
     :param length: steps to look back on, the present one included
     :param previous_action: show the actions too
-    :raises ValueError: the length is below 1, or observations or actions cannot be kept
+    :raises ValueError: the length is below 1, or observations or actions cannot be kept; later, if an observation or
+        reward is infinite or not a number
     """
 
     def __init__(self, venv: VecEnv, length: int, previous_action: bool = True) -> None:
@@ -189,6 +196,7 @@ class VecHistory(VecEnvWrapper):
         """Begin an episode in every env, and its history."""
         observations = self.venv.reset()
         assert isinstance(observations, np.ndarray)
+        check_experience(observations, when="when an episode began")
         self._rows = self._form.begun(observations)
         return dict(self._rows)
 
@@ -201,11 +209,13 @@ class VecHistory(VecEnvWrapper):
         """Finish a step, and add to the histories."""
         observations, rewards, dones, infos = self.venv.step_wait()
         assert isinstance(observations, np.ndarray)
+        check_experience(observations, rewards, when="after a step")
         before, self._rows = self._rows, self._form.continued(self._rows, self._taken, observations)
         for i in np.flatnonzero(dones).tolist():
             one = slice(i, i + 1)
             if "terminal_observation" in infos[i]:
                 last = np.asarray(infos[i]["terminal_observation"])[None]
+                check_experience(last, when="when an episode ended", name="terminal_observation", envs=[i])
                 ended = {key: part[one] for key, part in before.items()}
                 infos[i]["terminal_observation"] = _first(self._form.continued(ended, self._taken[one], last))
             for key, part in self._form.begun(observations[one]).items():

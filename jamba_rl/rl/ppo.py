@@ -14,7 +14,7 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, PyTorchObs, Schedule
 from stable_baselines3.common.utils import FloatSchedule, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -78,8 +78,9 @@ class RecurrentPPO(LeanPPO):
     ) -> None:
         if not 0.0 <= warm_up <= 1.0:
             raise ValueError(f"warm_up is a fraction of training, from 0 to 1, was {warm_up!r}")
-        window_length(n_steps, batch_size, sequence_length)
-        check_minibatch(n_steps, env.num_envs if isinstance(env, VecEnv) else 1, batch_size)
+        n_envs = env.num_envs if isinstance(env, VecEnv) else 1
+        window_length(n_steps, min(batch_size, n_steps * n_envs), sequence_length)
+        check_minibatch(n_steps, n_envs, batch_size)
         self.sequence_length = sequence_length
         self.warm_up = warm_up
         self._last_state: State | tuple[np.ndarray, ...] = ()
@@ -99,11 +100,12 @@ class RecurrentPPO(LeanPPO):
 
     def _setup_model(self) -> None:
         self.rollout_buffer_class = buffer_class(self.observation_space, self.rollout_buffer_class)
-        length = window_length(self.n_steps, self.batch_size, self.sequence_length)
+        batch_size = min(self.batch_size, self.n_steps * self.n_envs)  # a larger one is the whole rollout
+        length = window_length(self.n_steps, batch_size, self.sequence_length)
         self.rollout_buffer_kwargs = self.rollout_buffer_kwargs | {"sequence_length": length}
         super()._setup_model()
         if self.sequence_length is None and self.policy.network.has_memory:
-            warn_of_single_steps(self.n_steps, self.batch_size, length)
+            warn_of_single_steps(self.n_steps, batch_size, length)
         # a loaded memory is kept, so that learning goes on in mid-episode; not with other envs, though
         empty = self.policy.initial_state(self.n_envs)
         if [part.shape for part in self._last_state] == [part.shape for part in empty]:
@@ -136,11 +138,8 @@ class RecurrentPPO(LeanPPO):
             if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
                 self.policy.reset_noise(env.num_envs)
             rollout_buffer.add_state(self._last_state)  # type: ignore[arg-type]
-            with torch.no_grad():
-                obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
-                tensors = self.policy(obs_tensor, self._last_state, self._starts())
-            actions_tensor, values, log_probs, state = tensors
-            actions = actions_tensor.cpu().numpy()
+            obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
+            actions, values, log_probs, state = self._act(obs_tensor)
             clipped_actions = self.policy.env_actions(actions)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
             self._check(new_obs, rewards, n_steps, normalizer=normalizer)
@@ -159,7 +158,8 @@ class RecurrentPPO(LeanPPO):
             self._last_obs, self._last_episode_starts, self._last_state = new_obs, dones, state  # type: ignore[assignment]
 
         with torch.no_grad():
-            values = self.policy.predict_values(obs_as_tensor(new_obs, self.device), state, self._starts())  # type: ignore[arg-type]
+            # of an episode that is over the value is not asked for
+            values = self.policy.predict_values(obs_as_tensor(new_obs, self.device), state)  # type: ignore[arg-type]
         rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -206,8 +206,16 @@ class RecurrentPPO(LeanPPO):
         for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
             keep_ratios(optimizer)
 
-    def _starts(self) -> torch.Tensor:
-        return torch.as_tensor(self._last_episode_starts, device=self.device, dtype=torch.bool)
+    @torch.no_grad()
+    def _act(self, obs: PyTorchObs) -> tuple[np.ndarray, torch.Tensor, torch.Tensor, State]:
+        """Actions, values, log probabilities, and the memory after them."""
+        starts = torch.as_tensor(self._last_episode_starts, device=self.device, dtype=torch.bool)
+        actions, values, log_probs, state = self.policy(obs, self._last_state, starts)
+        return actions.cpu().numpy(), values, log_probs, state
+
+    def _step(self) -> None:
+        super()._step()
+        self.policy.routers.balance()
 
     def _check(self, observations: Any, rewards: np.ndarray | None, step: int, **kwargs: Any) -> None:
         when = f"at step {step} of the rollout, after {self.num_timesteps} transitions"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,11 +36,6 @@ class RouterTraining:
         """Whether there is a router at all."""
         return any(self.layers.values())
 
-    @property
-    def moves_biases(self) -> bool:
-        """Whether routers are balanced by a bias in place of a loss."""
-        return self.any_experts and any(backbone.config.balance == "bias" for backbone in self.backbones.values())
-
     def attach(self, values: Tensor, routings: tuple[Routings, ...]) -> Tensor:
         """Return ``values`` with the routers' losses on them, and take notes for ``balance`` and ``means``.
 
@@ -52,8 +46,8 @@ class RouterTraining:
         loss = torch.stack([routing.loss().to(values.device) for routing in routings]).sum()
         return with_loss(values, loss)
 
-    def balance(self, *_: Any) -> None:
-        """Move biases against the load of the latest minibatch, once; a hook for after an optimizer step."""
+    def balance(self) -> None:
+        """Move biases against the load of the latest minibatch, once, after the optimizer's step."""
         if self._seen:
             for backbone, routing in zip(self.backbones.values(), self._seen, strict=True):
                 backbone.balance_experts(routing)

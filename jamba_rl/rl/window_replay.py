@@ -1,4 +1,4 @@
-"""A replay buffer of histories that keeps each observation once."""
+"""A replay buffer of histories that keeps single steps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class HistoryReplayBuffer(DictReplayBuffer):
         if not is_history(observation_space):
             raise ValueError(f"HistoryReplayBuffer is for histories, not for {observation_space}; see HistoryWrapper")
         if optimize_memory_usage:
-            raise ValueError("HistoryReplayBuffer keeps each observation once anyway: leave out optimize_memory_usage")
+            raise ValueError(
+                "HistoryReplayBuffer keeps single steps and no histories anyway: leave out optimize_memory_usage"
+            )
         length = observation_space["valid"].shape[0]  # type: ignore[index]
         size = (max(buffer_size // n_envs, 1) + length - 1) * n_envs
         rows = spaces.Dict({key: _row(part) for key, part in observation_space.items() if isinstance(part, spaces.Box)})

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from jamba_rl.nn import JambaConfig
 from jamba_rl.rl.change import LIMIT, Change
 from jamba_rl.rl.encoder import Encoder
 from jamba_rl.rl.extractors import are_real_vectors
+from jamba_rl.rl.lean_ppo import LeanPPO
+from tests.rl.clock import collect
 from tests.rl.conformance.tiny import act, tiny
 
 
@@ -115,12 +118,50 @@ def test_only_learning_moves_the_unit(tmp_path):
     assert again.count == count
 
 
-def test_its_unit_is_that_of_the_rollout():
-    model = tiny("JambaPolicy", "Pendulum-v1").learn(32)
-    buffer, change = model.rollout_buffer, model.policy.encoder.change
+@pytest.mark.parametrize("shared", [True, False])
+def test_its_unit_is_that_of_the_rollout(shared):
+    model = tiny("JambaPolicy", "Pendulum-v1", {"shared_encoder": shared}).learn(32)
+    buffer, encoders = model.rollout_buffer, model.policy.encoders.values()
     steps = np.diff(buffer.observations.reshape(buffer.buffer_size, buffer.n_envs, -1), axis=0)
     within = buffer.episode_starts[1:] == 0
-    np.testing.assert_allclose(change.mean_square, (steps[within] ** 2).mean(0), rtol=1e-4)
+    assert len(encoders) == (1 if shared else 2)
+    for encoder in encoders:
+        np.testing.assert_allclose(encoder.change.mean_square, (steps[within] ** 2).mean(0), rtol=1e-4)
+        assert encoder.change.count == within.sum()
+
+
+def test_the_unit_stays_as_it_was_in_the_rollout_until_the_update_is_over(monkeypatch):
+    model = tiny("JambaPolicy", "Pendulum-v1").learn(32)
+    count, train, seen = model.policy.encoder.change.count.item(), LeanPPO.train, []
+    monkeypatch.setattr(LeanPPO, "train", lambda self: train(self) or seen.append(count_of(self)))
+    model.learn(32, reset_num_timesteps=False)
+    assert seen == [count]
+    assert count_of(model) > count
+
+
+def test_the_unit_is_learned_without_dropout():
+    class Noisy(FlattenExtractor):
+        def forward(self, observations):
+            return torch.nn.functional.dropout(super().forward(observations), 0.5, self.training)
+
+    model = tiny("JambaPolicy", "Pendulum-v1", {"features_extractor_class": Noisy})
+    model.policy.observe(standing(model))
+    assert model.policy.encoder.change.mean_square.max() < 1e-6
+
+
+def standing(model):
+    """Windows of observations that never change."""
+    collect(model)
+    whole = model.rollout_buffer.whole().observations
+    B, T = whole.resets.shape
+    model.policy.set_training_mode(True)
+    first = whole.observations.view(B, T, -1)[:1, :1]
+    state = (whole.state[0] * 0, *whole.state[1:])
+    return whole._replace(observations=first.expand(B, T, -1).flatten(0, 1), state=state)
+
+
+def count_of(model):
+    return model.policy.encoder.change.count.item()
 
 
 @pytest.mark.parametrize(

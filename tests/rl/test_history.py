@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize, sync_env
 from jamba_rl.rl import HistoryWrapper, VecHistory, VecHistoryNormalize
 from jamba_rl.rl.history import ActionNumbers, is_history
 from tests.rl import clock
+from tests.rl.test_ppo_input import Broken
 
 
 class Clock(clock.Clock):
@@ -99,6 +100,7 @@ def test_bounds_leave_room_for_no_observation() -> None:
     ("space", "action", "row"),
     [
         (spaces.Box(np.array([0, -1], np.float32), np.array([4, 1], np.float32)), [[1.0, 9.0]], [-0.5, 1.0]),
+        (spaces.Box(np.array([2, 0], np.float32), np.array([2, 1], np.float32)), [[2.0, 0.5]], [-1.0, 0.0]),
         (spaces.Box(-np.inf, np.inf, (2,)), [[3.0, -4.0]], [3.0, -4.0]),
         (spaces.Box(-1, 1, (2, 1)), [[[0.5], [1.0]]], [0.5, 1.0]),
         (spaces.Discrete(3), [1], [0, 1, 0]),
@@ -199,3 +201,25 @@ def test_normalisation_needs_histories_and_sb3s_own_says_why_not() -> None:
         VecHistoryNormalize(clocks())
     with pytest.raises(ValueError, match="valid"):
         VecNormalize(VecHistory(clocks(), 4))  # would scale what says where there is anything
+
+
+@pytest.mark.parametrize("part", ["observation", "reward"])
+def test_what_is_no_number_is_refused(part: str) -> None:
+    env = HistoryWrapper(Broken(at=3, part=part), 4)
+    venv = VecHistory(DummyVecEnv([Clock, lambda: Broken(at=3, part=part)]), 4)
+    for envs, number in ((env, 0), (venv, 1)):
+        envs.reset()
+        actions = np.zeros((1,)) if envs is env else np.zeros((2, 1))
+        for _ in range(2):
+            envs.step(actions)
+        with pytest.raises(ValueError, match=rf"{part}.* of env {number} is nan after a step"):
+            envs.step(actions)
+
+
+def test_a_last_observation_that_is_no_number_is_refused() -> None:
+    venv = VecHistory(DummyVecEnv([lambda: Broken(at=5, length=5)]), 4)
+    venv.reset()
+    for _ in range(4):
+        venv.step(np.zeros((1, 1)))
+    with pytest.raises(ValueError, match=r"terminal_observation\[1\] of env 0 is nan when an episode ended"):
+        venv.step(np.zeros((1, 1)))

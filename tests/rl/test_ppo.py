@@ -11,7 +11,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from jamba_rl.rl import RecurrentPPO
 from jamba_rl.rl.sequences import to_tensors
-from jamba_rl.rl.windows import window_length
 from tests.rl.clock import OURS, SMALL, Clock, clock_model, collect
 
 
@@ -240,12 +239,6 @@ def test_sb3s_evaluation_passes_the_memory_on():
     mean, std = evaluate_policy(model, model.get_env(), n_eval_episodes=4, warn=False)
     assert mean == 5.5
     assert std == 0.5
-
-
-def test_the_default_window_is_the_largest_common_divisor_up_to_64():
-    assert window_length(2048, 64) == 64
-    assert window_length(5, 7) == 1
-    assert window_length(256, 256) == 64
 
 
 @pytest.mark.parametrize("schedule", [1e-3, lambda remaining: remaining * 1e-3])

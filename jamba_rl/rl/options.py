@@ -1,0 +1,37 @@
+"""Options of a policy: checked, and filled in where nothing was said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gymnasium import spaces
+
+from jamba_rl.rl.adam import Adam
+from jamba_rl.rl.extractors import default_extractor
+
+
+def check_options(shared_encoder: bool, critic_memory: bool, ratio: float, kwargs: dict[str, Any]) -> None:
+    """Raise ValueError if options of a policy do not fit together.
+
+    :param ratio: learning rate of the encoder in units of everything else's
+    :param kwargs: arguments for SB3's policy
+    """
+    if shared_encoder and not kwargs.get("share_features_extractor", True):
+        raise ValueError("share_features_extractor=False needs shared_encoder=False: one encoder reads one features")
+    if shared_encoder and not critic_memory:
+        raise ValueError("critic_memory=False needs shared_encoder=False")
+    if not 0 < ratio < float("inf"):
+        raise ValueError(f"encoder_learning_rate_ratio must be above 0, was {ratio!r}")
+
+
+def fill_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> None:
+    """Set what SB3 would choose otherwise, or leave to the name of the policy, in the arguments for SB3's policy."""
+    if kwargs.get("features_extractor_class") is None:
+        kwargs["features_extractor_class"] = default_extractor(observation_space, kwargs.get("normalize_images", True))
+    if kwargs.get("net_arch") is None:
+        kwargs["net_arch"] = {"pi": [64, 64], "vf": [64, 64]}
+    if "optimizer_class" not in kwargs:
+        given = kwargs.get("optimizer_kwargs")
+        kwargs["optimizer_kwargs"] = {"eps": 1e-5} if given is None else given  # SB3's default for PPO
+        if kwargs["optimizer_kwargs"].keys() <= {"betas", "eps", "weight_decay"}:
+            kwargs["optimizer_class"] = Adam
