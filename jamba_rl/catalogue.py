@@ -148,7 +148,9 @@ def explain(error: ValidationError, model: type[Data]) -> str:
         return f"key {key!r} is missing"
     if first["type"] == "value_error":  # ours, so it says what was given
         return f"{key}: {first['msg'].removeprefix('Value error, ')}"
-    return f"{key}: {first['msg'].replace('Input should be', 'must be')}, was {json.dumps(first['input'], default=str)}"
+    wanted = first["msg"].replace("Input should be", "must be").replace("an object", "keys and values")
+    wanted = wanted.replace("a valid array", "a list")
+    return f"{key}: {wanted}, was {json.dumps(first['input'], default=str)}"
 
 
 def unknown(what: str, given: str, allowed: Iterable[str], prefix: str = "") -> UserError:

@@ -62,7 +62,7 @@ def configure(
     learner = load_agent(agent, agent_settings)
     task = load_task(env, kind.part)
     wishes = catalogue.merge(_given(protocol or {}), {kind.part: part_settings | _given({"n_envs": n_envs})})
-    task = catalogue.check(Task, catalogue.merge(task.model_dump(mode="json"), {"protocol": wishes}), "protocol")
+    task = catalogue.check(Task, catalogue.merge(task.model_dump(mode="json"), {"protocol": wishes}), "options")
     data = {"task": task.model_dump(mode="json"), "agent": learner.model_dump(mode="json")}
     return catalogue.check(RunConfig, data | {"seed": seed, "device": device}, "options")
 
@@ -108,6 +108,8 @@ def split_settings(settings: Iterable[str], kind: type[Agent]) -> tuple[dict[str
         if not equals or not dotted or not text:
             raise UserError(f"--set takes KEY=VALUE, as in network.pattern=MMA, was {setting!r}")
         first, *_ = keys = dotted.split(".")
+        if first == "n_envs":
+            raise UserError("--set: n_envs has an option of its own: --n-envs")
         if first not in (*kind.keys(), *of_part):
             raise UserError(f"--set: {catalogue.unknown('key', first, [*kind.keys(), *of_part])}")
         value = catalogue.parse_value(text)

@@ -21,7 +21,7 @@ from jamba_rl.rl.extractors import are_real_vectors
 from jamba_rl.rl.gaussian import DiagGaussian
 from jamba_rl.rl.heads import Heads
 from jamba_rl.rl.optimizer import policy_groups
-from jamba_rl.rl.options import check_options, fill_defaults
+from jamba_rl.rl.options import as_network, check_options, fill_defaults
 from jamba_rl.rl.routers import RouterTraining
 from jamba_rl.rl.sequences import Sequences, count_rows, to_arrays, to_tensors
 
@@ -65,9 +65,7 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         observation_change: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        if network is None:
-            network = self.default_network
-        self.network = JambaConfig(**network) if isinstance(network, dict) else network
+        self.network = as_network(network, self.default_network)
         self.previous_action = self.network.has_memory if previous_action is None else previous_action
         self.observation_change = observation_change
         self.shared_encoder = shared_encoder
@@ -215,8 +213,9 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
             self.set_training_mode(False)
         obs, vectorized = self.obs_to_tensor(observation)
         n_envs = count_rows(obs)
-        if state is not None and len(state[0]) != n_envs:
-            raise ValueError(f"the state is of {len(state[0])} envs and the observation of {n_envs}")
+        for what, rows in (("state", None if state is None else state[0]), ("episode_start", episode_start)):
+            if rows is not None and np.size(rows) and len(np.atleast_1d(rows)) != n_envs:
+                raise ValueError(f"the {what} is of {len(np.atleast_1d(rows))} envs and the observation of {n_envs}")
         with torch.no_grad():
             memory = None if state is None else to_tensors(state, self.device)
             starts = None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from jamba_rl.nn import Jamba, JambaConfig
 from jamba_rl.rl.auxiliary import with_loss
 from jamba_rl.rl.history import is_history
+from jamba_rl.rl.options import as_network
 
 
 class JambaFeaturesExtractor(BaseFeaturesExtractor):
@@ -50,7 +51,7 @@ class JambaFeaturesExtractor(BaseFeaturesExtractor):
                 "jamba_rl.VecHistory(venv, 32)"
             )
         assert isinstance(observation_space, spaces.Dict)
-        config = network if isinstance(network, JambaConfig) else JambaConfig(**(network or {}))
+        config = as_network(network, JambaConfig())
         if "E" in config.ffn_pattern and config.balance == "bias":
             raise ValueError(
                 "balance 'bias' needs a call after each step of the optimizer, which SB3 does not make: take 'switch'"

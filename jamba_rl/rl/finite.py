@@ -10,6 +10,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 Observations = np.ndarray | dict[str, np.ndarray]
 
 
+class ExperienceError(ValueError):
+    """An env gave a value that is infinite or not a number."""
+
+
 def check_experience(
     observations: Observations,
     rewards: np.ndarray | None = None,
@@ -19,7 +23,7 @@ def check_experience(
     envs: Sequence[int] | None = None,
     normalizer: VecNormalize | None = None,
 ) -> None:
-    """Raise ValueError if any value of a step is infinite or not a number.
+    """Raise ExperienceError if any value of a step is infinite or not a number.
 
     :param observations: a row per env
     :param rewards: a number per env
@@ -39,7 +43,7 @@ def check_experience(
     what, part = next((what, part) for what, part in parts if not _is_finite(part))
     row, *place = np.argwhere(~np.isfinite(part))[0].tolist()
     env = row if envs is None else envs[row]
-    raise ValueError(f"{what}{place or ''} of env {env} is {part[(row, *place)]} {when}; it was not learned from")
+    raise ExperienceError(f"{what}{place or ''} of env {env} is {part[(row, *place)]} {when}; it was not learned from")
 
 
 def _parts(

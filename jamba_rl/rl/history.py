@@ -159,6 +159,7 @@ class HistoryWrapper(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         gymnasium.Wrapper.__init__(self, env)
         self._form = HistoryForm(env.observation_space, env.action_space, length, previous_action)
         self._rows: Rows = {}
+        self._steps = 0
         self.observation_space = self._form.space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Rows, dict[str, Any]]:
@@ -171,7 +172,8 @@ class HistoryWrapper(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     def step(self, action: Any) -> tuple[Rows, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step, and add to the history."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        check_experience(np.asarray(observation)[None], np.array([reward]), when="after a step")
+        self._steps += 1
+        check_experience(np.asarray(observation)[None], np.array([reward]), when=f"after {self._steps} steps")
         self._rows = self._form.continued(self._rows, np.asarray(action)[None], np.asarray(observation)[None])
         return _first(self._rows), reward, terminated, truncated, info
 
@@ -189,6 +191,7 @@ class VecHistory(VecEnvWrapper):
     def __init__(self, venv: VecEnv, length: int, previous_action: bool = True) -> None:
         self._form = HistoryForm(venv.observation_space, venv.action_space, length, previous_action)
         self._rows: Rows = {}
+        self._steps = 0
         self._taken = np.empty(0)
         super().__init__(venv, observation_space=self._form.space)
 
@@ -209,7 +212,8 @@ class VecHistory(VecEnvWrapper):
         """Finish a step, and add to the histories."""
         observations, rewards, dones, infos = self.venv.step_wait()
         assert isinstance(observations, np.ndarray)
-        check_experience(observations, rewards, when="after a step")
+        self._steps += 1
+        check_experience(observations, rewards, when=f"after {self._steps} steps")
         before, self._rows = self._rows, self._form.continued(self._rows, self._taken, observations)
         for i in np.flatnonzero(dones).tolist():
             one = slice(i, i + 1)

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from gymnasium import spaces
 
+from jamba_rl.nn import JambaConfig
 from jamba_rl.rl.adam import Adam
 from jamba_rl.rl.extractors import default_extractor
+
+
+def as_network(given: object, default: JambaConfig) -> JambaConfig:
+    """The backbone of a policy, as a user gave it.
+
+    :param given: a ``JambaConfig``, a mapping of its fields, or None for ``default``
+    :raises ValueError: if it is something else, or a field is unknown; names the nearest
+    """
+    if given is None:
+        return default
+    if isinstance(given, JambaConfig):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"network must be a JambaConfig or a dict of its fields, such as {{'pattern': 'MA'}}, was {given!r}"
+        )
+    for key in given:
+        if key not in JambaConfig.__match_args__:
+            near = get_close_matches(str(key), JambaConfig.__match_args__, 1, 0)[0]
+            raise ValueError(f"network has no field {key!r}; did you mean {near!r}?")
+    return JambaConfig(**given)
 
 
 def check_options(shared_encoder: bool, critic_memory: bool, ratio: float, kwargs: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -46,7 +47,7 @@ class RecurrentPPO(LeanPPO):
     :param env: the env, or its gymnasium id
     :param learning_rate: a number or a schedule
     :param n_steps: steps per env and rollout
-    :param batch_size: minibatch size in transitions; divides those of a rollout
+    :param batch_size: minibatch size in transitions; divides those of a rollout, or is as large or larger
     :param sequence_length: steps per window; divides ``n_steps`` and ``batch_size``. Default: the
         largest such number up to 64
     :param warm_up: fraction of training over which the learning rate rises from 0 to what
@@ -79,12 +80,19 @@ class RecurrentPPO(LeanPPO):
         if not 0.0 <= warm_up <= 1.0:
             raise ValueError(f"warm_up is a fraction of training, from 0 to 1, was {warm_up!r}")
         n_envs = env.num_envs if isinstance(env, VecEnv) else 1
-        window_length(n_steps, min(batch_size, n_steps * n_envs), sequence_length)
         check_minibatch(n_steps, n_envs, batch_size)
+        window_length(n_steps, min(batch_size, n_steps * n_envs), sequence_length)
+        if isinstance(policy, type) and not issubclass(policy, RecurrentActorCriticPolicy):
+            raise ValueError(
+                f"policy must be jamba_rl's, as a class or by its name, was {policy.__module__}.{policy.__name__}"
+            )
         self.sequence_length = sequence_length
         self.warm_up = warm_up
         self._last_state: State | tuple[np.ndarray, ...] = ()
-        super().__init__(policy, env, learning_rate, n_steps, batch_size, *args, **kwargs)
+        with warnings.catch_warnings():
+            # a minibatch larger than the rollout is fine, and no other gets here
+            warnings.filterwarnings("ignore", "You have specified a mini-batch size")
+            super().__init__(policy, env, learning_rate, n_steps, batch_size, *args, **kwargs)
 
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
         if policy_name not in self.policy_aliases:

@@ -14,12 +14,12 @@ def window_length(n_steps: int, batch_size: int, given: int | None = None) -> in
     >>> window_length(128, 128), window_length(1000, 250), window_length(64, 256, 32)
     (64, 50, 32)
     """
-    for name, number in (("n_steps", n_steps), ("batch_size", batch_size)):
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, was {number}")
+    _check_positive(n_steps, batch_size)
     common = gcd(n_steps, batch_size)
     if given is None:
         return next(length for length in range(min(common, LONGEST_SEQUENCE), 0, -1) if common % length == 0)
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise ValueError(f"sequence_length must be a whole number above 0, was {given!r}")
     if given < 1 or common % given:
         raise ValueError(
             f"sequence_length {given} must divide n_steps {n_steps} and batch_size {batch_size}; "
@@ -39,6 +39,7 @@ def check_minibatch(n_steps: int, n_envs: int, batch_size: int) -> None:
         ...
     ValueError: batch_size 64 must divide the 65 transitions of a rollout (n_steps 65 x 1 envs); near are 13 and 65
     """
+    _check_positive(n_steps, batch_size)
     total = n_steps * n_envs
     if batch_size >= total or total % batch_size == 0:
         return
@@ -54,7 +55,14 @@ def warn_of_single_steps(n_steps: int, batch_size: int, length: int) -> None:
     """Warn of windows that are one step long by accident."""
     if length == 1 and n_steps > 1 and batch_size > 1:
         warnings.warn(
-            f"n_steps {n_steps} and batch_size {batch_size} have no common divisor, so windows are 1 step long and "
-            f"no gradient flows through time; to say that this is meant, give sequence_length=1",
+            f"n_steps {n_steps} and batch_size {batch_size} have no common divisor from 2 to {LONGEST_SEQUENCE}, so "
+            "windows are 1 step long and no gradient flows through time; to say that this is meant, give "
+            "sequence_length=1",
             stacklevel=2,
         )
+
+
+def _check_positive(n_steps: int, batch_size: int) -> None:
+    for name, number in (("n_steps", n_steps), ("batch_size", batch_size)):
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, was {number}")

@@ -119,7 +119,8 @@ def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("network: {}\n", "unknown algorithm 'None'"),
+        ("network: {}\n", "key 'algorithm' is missing (valid: ppo, sb3-ppo, sb3-sac)"),
+        ("algorithm: ppo\nnetwork: {}\nn_epochs: 3\n", "'n_epochs' belongs to the task: protocol.ppo.n_epochs"),
         ("algorithm: pppo\nnetwork: {}\n", "did you mean 'ppo'"),
         ("algorithm: [ppo]\nnetwork: {}\n", "unknown algorithm"),
         ("algorithm: sb3-sca\nnetwork: {}\n", "did you mean 'sb3-sac'"),

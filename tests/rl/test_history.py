@@ -212,7 +212,7 @@ def test_what_is_no_number_is_refused(part: str) -> None:
         actions = np.zeros((1,)) if envs is env else np.zeros((2, 1))
         for _ in range(2):
             envs.step(actions)
-        with pytest.raises(ValueError, match=rf"{part}.* of env {number} is nan after a step"):
+        with pytest.raises(ValueError, match=rf"{part}.* of env {number} is nan after 3 steps"):
             envs.step(actions)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from sb3_contrib.ppo_recurrent import MlpLstmPolicy as TheirLstmPolicy
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import CheckpointCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -200,3 +201,28 @@ def test_a_space_of_actions_that_ppo_cannot_take_is_refused():
 
     with pytest.raises(AssertionError, match="only supports"):
         RecurrentPPO("JambaPolicy", Pairs(), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [({"patern": "M"}, "no field 'patern'; did you mean 'pattern'"), ("MMA", "a dict of its fields.*was 'MMA'")],
+)
+def test_a_network_that_is_none_is_refused(network, said):
+    with pytest.raises(ValueError, match=said):
+        clock_model(policy_kwargs={"network": network})
+
+
+def test_a_policy_of_others_is_refused():
+    with pytest.raises(ValueError, match=r"jamba_rl's.*was sb3_contrib\."):
+        clock_model(policy=TheirLstmPolicy)
+
+
+def test_sequence_length_is_a_whole_number():
+    with pytest.raises(ValueError, match=r"sequence_length must be a whole number above 0, was 8\.0"):
+        clock_model(sequence_length=8.0)
+
+
+def test_episode_starts_of_other_envs_are_refused():
+    model = clock_model()
+    with pytest.raises(ValueError, match="the episode_start is of 3 envs and the observation of 2"):
+        model.predict(np.zeros((2, 2), np.float32), episode_start=np.ones(3, bool))

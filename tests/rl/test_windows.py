@@ -12,7 +12,6 @@ def test_the_default_window_is_the_largest_common_divisor_up_to_64():
     assert window_length(256, 256) == 64
 
 
-@pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")  # SB3 says so too
 @pytest.mark.parametrize(("given", "length"), [(None, 50), (25, 25)])
 def test_a_minibatch_larger_than_the_rollout_is_the_rollout(given, length):
     model = clock_model(n_envs=2, n_steps=50, batch_size=128, sequence_length=given)

@@ -10,6 +10,7 @@ from pydantic import Field
 from jamba_rl import catalogue
 from jamba_rl.lab.agent.ppo import PPOAgent
 from jamba_rl.lab.agent.stock import StockPPOAgent, StockSACAgent
+from jamba_rl.tasks.spec import PARTS_BY_NAME
 
 AnyAgent = Annotated[PPOAgent | StockPPOAgent | StockSACAgent, Field(discriminator="algorithm")]
 ALGORITHMS: dict[str, type[PPOAgent | StockPPOAgent | StockSACAgent]] = {
@@ -29,6 +30,8 @@ def load_agent(name: str, settings: Mapping[str, Any] | None = None) -> AnyAgent
     path = catalogue.find("agents", name)
     own = catalogue.load(path)
     kind = kind_of(own, path)
+    for key in own.keys() & (PARTS_BY_NAME[kind.part].model_fields.keys() - kind.keys()):
+        raise catalogue.UserError(f"{path}: {key!r} belongs to the task: protocol.{kind.part}.{key} in its YAML")
     data = {"name": path.stem} | catalogue.merge(defaults(own["algorithm"]), own)
     agent = catalogue.check(kind, data, path)
     if not settings:
@@ -42,7 +45,9 @@ def kind_of(data: Mapping[str, Any], source: object) -> type[PPOAgent | StockPPO
     :param source: what to name in an error
     :raises UserError: if there is no such algorithm
     """
-    algorithm = data.get("algorithm")
+    if "algorithm" not in data:
+        raise catalogue.UserError(f"{source}: key 'algorithm' is missing (valid: {', '.join(ALGORITHMS)})")
+    algorithm = data["algorithm"]
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise catalogue.UserError(f"{source}: {catalogue.unknown('algorithm', str(algorithm), ALGORITHMS)}")
     return ALGORITHMS[algorithm]

@@ -65,6 +65,8 @@ def make_model(config: RunConfig, venv: VecEnv) -> BaseAlgorithm:
         raise UserError(f"env {task.name!r} has actions {venv.action_space}, which {algorithm.name} cannot take")
     try:
         return algorithm.make(config, view(agent, venv, fresh(agent.normalize, config.part.gamma)))
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"agent {agent.name!r} on env {task.name!r}: {' '.join(str(error).split())}") from error
 
