@@ -7,6 +7,7 @@ import signal
 import zipfile
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -23,6 +24,7 @@ from jamba_rl.lab.run import PROGRESS_STEP, Checkpoint, Run
 from jamba_rl.lab.train import resume, train
 from jamba_rl.tasks import make_env
 from tests.lab.small import SETTINGS, small_config
+from tests.rl.test_ppo_input import Broken
 
 UPDATES = {"sac-jamba-window": lambda step: (step - 20) // 2}  # learning_starts 20, train_freq 2
 PER_ROLLOUT = 64
@@ -220,3 +222,14 @@ def test_a_replay_that_is_mostly_empty_takes_little_room(tmp_path: Path) -> None
     run = train(small_config("sac-jamba-window", steps=32, settings=["buffer_size=100_000"]), tmp_path / "run").run
     assert newest(run).replay.stat().st_size < 100_000
     assert zipfile.is_zipfile(newest(run).model)
+
+
+@pytest.mark.parametrize("agent", SETTINGS)
+@pytest.mark.parametrize("part", ["observation", "reward"])
+def test_an_env_that_breaks_is_named_in_one_line(agent: str, part: str, tmp_path: Path) -> None:
+    gym.register("Broken-v0", entry_point=lambda: Broken(at=25, part=part, length=1000, truncate=False))
+    try:
+        with pytest.raises(UserError, match=rf"{part}.* of env \d is nan"):
+            train(small_config(agent, env="Broken-v0"), tmp_path / "run")
+    finally:
+        gym.registry.pop("Broken-v0")
