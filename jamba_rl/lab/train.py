@@ -17,6 +17,7 @@ from jamba_rl.lab.build import learned_parameters, load_model, make_model
 from jamba_rl.lab.callbacks import Checkpoints, Evaluations, StopOnSignal
 from jamba_rl.lab.config import RunConfig, change, read_config
 from jamba_rl.lab.evaluate import Scores
+from jamba_rl.lab.experience import experience_of
 from jamba_rl.lab.logger import make_logger
 from jamba_rl.lab.progress import ProgressBar, ProgressLines
 from jamba_rl.lab.run import Run, check_free, fresh_folder
@@ -84,7 +85,7 @@ def _learn(run: Run, config: RunConfig, model: BaseAlgorithm, live: bool) -> Sum
     checkpoints = Checkpoints(run, config.task.protocol.evaluation.every)
     progress = (ProgressBar if live else ProgressLines)(config.steps, evaluations)
     first_step, start = model.num_timesteps, time.perf_counter()
-    with StopOnSignal() as stop, closing(progress):
+    with experience_of(config.task.name), StopOnSignal() as stop, closing(progress):
         callbacks: list[BaseCallback] = [stop, evaluations, checkpoints, progress]
         model.learn(config.steps - first_step, callback=callbacks, reset_num_timesteps=False)
         seconds = time.perf_counter() - start - evaluations.seconds

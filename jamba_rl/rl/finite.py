@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from stable_baselines3.common.vec_env import VecNormalize
 
-from jamba_rl.catalogue import UserError
-
 Observations = np.ndarray | dict[str, np.ndarray]
+
+
+class ExperienceError(ValueError):
+    """An env gave a value that is infinite or not a number."""
 
 
 def check_experience(
@@ -21,7 +23,7 @@ def check_experience(
     envs: Sequence[int] | None = None,
     normalizer: VecNormalize | None = None,
 ) -> None:
-    """Raise UserError if any value of a step is infinite or not a number.
+    """Raise ExperienceError if any value of a step is infinite or not a number.
 
     :param observations: a row per env
     :param rewards: a number per env
@@ -41,7 +43,7 @@ def check_experience(
     what, part = next((what, part) for what, part in parts if not _is_finite(part))
     row, *place = np.argwhere(~np.isfinite(part))[0].tolist()
     env = row if envs is None else envs[row]
-    raise UserError(f"{what}{place or ''} of env {env} is {part[(row, *place)]} {when}; it was not learned from")
+    raise ExperienceError(f"{what}{place or ''} of env {env} is {part[(row, *place)]} {when}; it was not learned from")
 
 
 def _parts(
