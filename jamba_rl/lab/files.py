@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
+
+from jamba_rl.catalogue import UserError
+
+Json = TypeVar("Json", dict[str, Any], list[Any])
 
 
 @contextmanager
@@ -17,11 +23,29 @@ def replacing(path: Path) -> Iterator[Path]:
     os.replace(unfinished, path)
 
 
+def read_json(path: Path, kind: type[Json]) -> Json:
+    """Content of a JSON file.
+
+    :param kind: what is at its top level, ``dict`` or ``list``
+    :raises UserError: if it cannot be read, or is something else
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON: {error}") from error
+    if not isinstance(data, kind):
+        raise UserError(f"{path}: needs {'keys and values' if kind is dict else 'a list'} at the top level")
+    return data
+
+
 class Table:
     """A csv file that grows by rows, and by columns when a row has new ones.
 
     :param path: the file, made with the first row
     :param columns: the columns to begin with
+    :raises UserError: as `rows` does
     """
 
     def __init__(self, path: Path, columns: Sequence[str] = ()) -> None:
@@ -30,12 +54,35 @@ class Table:
         self.columns = list(rows[0]) if rows else list(columns)
 
     def rows(self) -> list[dict[str, str]]:
-        """All complete rows; a last line without its end was cut off by a kill, and is left out."""
+        """All complete rows; a last line without its end was cut off by a kill, and is left out.
+
+        :raises UserError: if the file is no table
+        """
         if not self.path.exists():
             return []
-        text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        return list(csv.DictReader(whole.splitlines(), restval=""))
+        try:
+            text = self.path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
+            rows = list(csv.DictReader(whole.splitlines(), restval=""))
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(f"{self.path} cannot be read: {error}") from error
+        if any(None in row for row in rows):  # where DictReader puts what is too much
+            raise UserError(f"{self.path} has a row with more values than it has columns")
+        return rows
+
+    def check_numbers(self, *columns: str) -> None:
+        """Make sure that every row has a number in each of some columns.
+
+        :raises UserError: names the column
+        """
+        for row in self.rows():
+            for column in columns:
+                try:
+                    float(row[column])
+                except KeyError:
+                    raise UserError(f"{self.path} has no column {column!r}") from None
+                except ValueError:
+                    raise UserError(f"{self.path}: {column} must be a number, was {row[column]!r}") from None
 
     def append(self, row: Mapping[str, object]) -> None:
         """Add a row; values that it lacks stay empty."""

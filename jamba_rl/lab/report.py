@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from jamba_rl import catalogue
-from jamba_rl.catalogue import UserError
+from jamba_rl.catalogue import Data, UserError
+from jamba_rl.lab.files import Table, read_json
+from jamba_rl.lab.run import file_name
 
 KEYS = ["env", "agent", "seed"]
 FINAL_SHARE = 0.1  # of a run's evaluations: the last tenth makes its final score
+
+MAY_DIFFER = {"seed", "device", "task.description", "task.sighted", "agent.description"}  # between runs of one agent
+PARTS = ("ppo", "sac")  # of a protocol: an agent goes by the one that its algorithm is named after
+
+
+class Task(Data, extra="ignore"):
+    """What a report needs to know of a task."""
+
+    name: str
+
+
+class Agent(Data, extra="ignore"):
+    """What a report needs to know of an agent."""
+
+    name: str
+    algorithm: str
+
+
+class Config(Data, extra="ignore"):
+    """What a report needs of config.yaml."""
+
+    task: Task
+    agent: Agent
+    seed: int
+
+
+class Result(Data, extra="ignore"):
+    """What a report needs of result.json."""
+
+    step: int
+    steps_per_second: float
+    parameters: int
+    active_parameters: int | None = None
 
 
 def report(results: Path) -> Path:
@@ -25,7 +61,7 @@ def report(results: Path) -> Path:
 
     :param results: the experiment's folder
     :return: the report
-    :raises UserError: if there is no run with an evaluation
+    :raises UserError: as `read_runs` does, before anything is written
     """
     curves, scores = read_runs(results / "runs")
     curves.to_csv(results / "curves.csv", index=False)
@@ -33,35 +69,94 @@ def report(results: Path) -> Path:
     figures = results / "figures"
     figures.mkdir(exist_ok=True)
     for env, part in curves[curves.metric == "mean_reward"].groupby("env"):
-        draw(part, str(env), figures / f"{env}.svg")
+        draw(part, str(env), figures / f"{file_name(str(env))}.svg")
     text = f"# {results.resolve().name}\n\n{_explain(scores)}\n\n{_table(scores)}\n\n"
-    text += "\n".join(f"![{env}](figures/{env}.svg)" for env in sorted(set(scores.env))) + "\n"
+    text += "\n".join(f"![{env}](figures/{file_name(env)}.svg)" for env in sorted(set(scores.env))) + "\n"
     (results / "report.md").write_text(text)
     return results / "report.md"
 
 
 def read_runs(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Curves and scores of all runs under a folder.
+    """Curves and scores of all finished runs under a folder.
 
     The final score of a run is the mean of the last tenth of its evaluations, never the best one.
+
+    :raises UserError: if there is none, one is damaged, or those of an agent on an env are not seeds of the same
     """
-    curves, scores = [], []
-    for config_path in sorted(root.rglob("config.yaml")):
-        folder, config = config_path.parent, catalogue.load(config_path)
-        who = {"agent": config["agent"]["name"], "env": config["task"]["name"], "seed": config["seed"]}
-        if not (folder / "result.json").exists():
-            continue
-        evaluations = pd.read_csv(folder / "evaluations.csv").sort_values("step")
-        result = json.loads((folder / "result.json").read_text())
-        last = evaluations.tail(max(1, round(len(evaluations) * FINAL_SHARE)))
-        numbers = {"steps": result["step"], "final": last.mean_reward.mean(), "parameters": result["parameters"]}
-        numbers["active_parameters"] = result.get("active_parameters", result["parameters"])
-        scores.append(who | numbers | {"steps_per_second": result["steps_per_second"]})
-        metrics = evaluations.drop(columns=["seed"]).melt("step", var_name="metric", value_name="value")
-        curves.append(metrics.assign(**who)[["agent", "env", "seed", "step", "metric", "value"]])
-    if not scores:
+    folders = [path.parent for path in sorted(root.rglob("config.yaml")) if (path.parent / "result.json").exists()]
+    if not folders:
         raise UserError(f"no finished run under {root}")
+    configs = {folder: catalogue.load(folder / "config.yaml") for folder in folders}
+    names = {folder: catalogue.check(Config, config, folder / "config.yaml") for folder, config in configs.items()}
+    _check_seeds(configs, names)
+    curves, scores = [], []
+    for folder, config in names.items():
+        who = {"agent": config.agent.name, "env": config.task.name, "seed": config.seed}
+        evaluations = _read_evaluations(folder / "evaluations.csv")
+        scores.append(who | _score(evaluations, folder / "result.json"))
+        metrics = evaluations.drop(columns="seed", errors="ignore").melt("step", var_name="metric", value_name="value")
+        curves.append(metrics.assign(**who)[["agent", "env", "seed", "step", "metric", "value"]])
     return pd.concat(curves, ignore_index=True), pd.DataFrame(scores).sort_values(KEYS, ignore_index=True)
+
+
+def _check_seeds(configs: Mapping[Path, Mapping[str, Any]], names: Mapping[Path, Config]) -> None:
+    """Make sure that the runs of an agent on an env differ in their seeds, and in nothing else that counts."""
+    first: dict[tuple[str, str], Path] = {}
+    seen: dict[tuple[str, str, int], Path] = {}
+    for folder, config in names.items():
+        env, agent, seed = config.task.name, config.agent.name, config.seed
+        other = first.setdefault((env, agent), folder)
+        unused = {f"task.protocol.{part}" for part in PARTS if part not in config.agent.algorithm}
+        for difference in _differences(configs[other], configs[folder], MAY_DIFFER | unused):
+            raise UserError(
+                f"{other} and {folder} are both agent {agent!r} on env {env!r}, but {difference}; move one to another "
+                "results folder, or train it under another name, from a YAML of its own"
+            )
+        same = seen.setdefault((env, agent, seed), folder)
+        if same != folder:
+            raise UserError(
+                f"{same} and {folder} are both agent {agent!r} on env {env!r} with seed {seed}; move one to another "
+                "results folder, or train it with another --seed"
+            )
+
+
+def _differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], may_differ: set[str], prefix: str = ""
+) -> Iterator[str]:
+    """What differs between two configs; a key that only one has is younger than the other, which had its default."""
+    for key in (key for key in one if key in other):
+        where, a, b = f"{prefix}{key}", one[key], other[key]
+        if where in may_differ or a == b:
+            continue
+        # the env's arguments are no keys of ours: one that is not there differs from one that is
+        if isinstance(a, Mapping) and isinstance(b, Mapping) and where != "task.kwargs":
+            yield from _differences(a, b, may_differ, f"{where}.")
+        else:
+            yield f"{where} is {a!r} in one and {b!r} in the other"
+
+
+def _read_evaluations(path: Path) -> pd.DataFrame:
+    table = Table(path)
+    table.check_numbers("step", "mean_reward")
+    if not table.rows():
+        raise UserError(f"{path} is missing or has no rows; move its run away to report the others")
+    evaluations = pd.DataFrame(table.rows()).apply(pd.to_numeric, errors="coerce").sort_values("step")
+    if evaluations.step.duplicated().any():
+        raise UserError(f"{path} has two rows of one step")
+    return evaluations
+
+
+def _score(evaluations: pd.DataFrame, path: Path) -> dict[str, Any]:
+    result = catalogue.check(Result, read_json(path, dict), path)
+    last = evaluations.tail(max(1, round(len(evaluations) * FINAL_SHARE)))
+    active = result.parameters if result.active_parameters is None else result.active_parameters
+    return {
+        "steps": result.step,
+        "final": last.mean_reward.mean(),
+        "parameters": result.parameters,
+        "active_parameters": active,
+        "steps_per_second": result.steps_per_second,
+    }
 
 
 def draw(curves: pd.DataFrame, title: str, path: Path) -> None:

@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jamba_rl import catalogue
-from jamba_rl.catalogue import UserError
-from jamba_rl.lab.files import Table, replacing
+from jamba_rl.catalogue import Data, UserError
+from jamba_rl.lab.files import Table, read_json, replacing
 
+CHECKPOINTS = "checkpoints"
 MODEL, NORMALIZER, REPLAY = "model.zip", "normalizer.pkl", "replay.pkl.gz"
 EVALUATION_COLUMNS = ("step", "seed", "mean_reward", "std_reward", "mean_length", "episodes")
 PROGRESS_STEP = "time/total_timesteps"  # the column of progress.csv that holds the step
@@ -53,6 +56,28 @@ class Checkpoint:
     def replay(self) -> Path:
         """The replay buffer, which only the newest checkpoint of an off-policy agent has."""
         return self.folder / REPLAY
+
+
+@contextmanager
+def loading(path: Path) -> Iterator[None]:
+    """Load a file of a checkpoint, or of the final model, inside of this.
+
+    :raises UserError: if it is missing or damaged; names the file and what to do
+    """
+    try:
+        yield
+    except Exception as error:  # a damaged pickle may raise anything
+        reason = error.strerror if isinstance(error, OSError) else None
+        reason = reason or textwrap.shorten(str(error), 160) or type(error).__name__
+        is_one_of_many = path.parent.parent.name == CHECKPOINTS
+        advice = f"remove {path.parent} to go on from an older checkpoint" if is_one_of_many else "train the run anew"
+        raise UserError(f"{path} cannot be read: {reason}; {advice}") from error
+
+
+class Result(Data, extra="ignore"):
+    """What must stand in result.json."""
+
+    step: int
 
 
 class Run:
@@ -100,14 +125,21 @@ class Run:
 
     def add_start(self, provenance: Mapping[str, Any]) -> None:
         """Note a start or resume in provenance.json; the earlier ones are kept."""
+        starts = [*self.starts(), provenance]
+        with replacing(self.folder / "provenance.json") as path:
+            path.write_text(json.dumps(starts, indent=2) + "\n")
+
+    def starts(self) -> list[Any]:
+        """Content of provenance.json.
+
+        :raises UserError: if it is no list
+        """
         path = self.folder / "provenance.json"
-        starts = json.loads(path.read_text()) if path.exists() else []
-        with replacing(path) as new:
-            new.write_text(json.dumps([*starts, provenance], indent=2) + "\n")
+        return read_json(path, list) if path.exists() else []
 
     def checkpoints(self) -> list[Checkpoint]:
         """The checkpoints, oldest first."""
-        folders = [path for path in (self.folder / "checkpoints").glob("*") if path.name.isdigit()]
+        folders = [path for path in (self.folder / CHECKPOINTS).glob("*") if path.name.isdigit()]
         return sorted((Checkpoint(int(path.name), path) for path in folders), key=lambda found: found.step)
 
     def add_checkpoint(self, step: int, write: Callable[[Checkpoint], None]) -> Checkpoint:
@@ -115,7 +147,7 @@ class Run:
 
         :param write: fills a checkpoint; its folder appears whole or not at all
         """
-        checkpoint = Checkpoint(step, self.folder / "checkpoints" / str(step))
+        checkpoint = Checkpoint(step, self.folder / CHECKPOINTS / str(step))
         if not checkpoint.folder.exists():
             unfinished = Checkpoint(step, checkpoint.folder.with_suffix(".part"))
             unfinished.folder.mkdir(parents=True)
@@ -140,9 +172,16 @@ class Run:
             path.write_text(json.dumps(result, indent=2) + "\n")
 
     def result(self) -> dict[str, Any] | None:
-        """Content of result.json; None as long as no training has come to its end."""
+        """Content of result.json; None as long as no training has come to its end.
+
+        :raises UserError: if it is something else
+        """
         path = self.folder / "result.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        result = read_json(path, dict)
+        catalogue.check(Result, result, path)
+        return result
 
     def newest(self) -> Checkpoint | None:
         """The newest model: the last checkpoint, or the final model if checkpoints were removed; None before either."""
@@ -152,10 +191,16 @@ class Run:
         return saved[-1] if saved else None
 
     def rewind(self, step: int) -> None:
-        """Drop the rows past a step, which a run resumed from there writes again, and what a kill left unfinished."""
+        """Drop the rows past a step, which a run resumed from there writes again, and what a kill left unfinished.
+
+        :raises UserError: if something that the resumed run adds to cannot be read; then nothing is changed
+        """
+        self.starts()
+        self.evaluations.check_numbers("step")
+        self.progress.check_numbers(PROGRESS_STEP)
         self.evaluations.keep(lambda row: float(row["step"]) <= step)
-        self.progress.keep(lambda row: float(row[PROGRESS_STEP] or "inf") <= step)
-        for unfinished in (self.folder / "checkpoints").glob("*.part"):
+        self.progress.keep(lambda row: float(row[PROGRESS_STEP]) <= step)
+        for unfinished in (self.folder / CHECKPOINTS).glob("*.part"):
             shutil.rmtree(unfinished)
 
 
@@ -175,7 +220,7 @@ def fresh_folder(task: str, agent: str, seed: int, root: Path = Path("results/ru
 
     :raises UserError: if it cannot be made
     """
-    parent = root / task.replace("/", "-").replace(":", "-") / agent
+    parent = root / file_name(task) / agent
     number = 1
     while True:
         folder = parent / f"{seed}-{number}"
@@ -187,3 +232,12 @@ def fresh_folder(task: str, agent: str, seed: int, root: Path = Path("results/ru
             raise UserError(f"cannot make {folder}: {error.strerror}") from error
         else:
             return folder
+
+
+def file_name(task: str) -> str:
+    """A task's name as that of a file: a gymnasium id may have a namespace and a module.
+
+    >>> file_name("module:space/Env-v0")
+    'module-space-Env-v0'
+    """
+    return task.replace("/", "-").replace(":", "-")

@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import AnyAgent, Normalize, PPOAgent, WindowAgent
+from jamba_rl.lab.run import loading
 from jamba_rl.rl import VecHistory, VecHistoryNormalize
 from jamba_rl.rl.history import is_history
 
@@ -73,10 +74,12 @@ def saved(path: Path, training: bool = True) -> Statistics:
     """Statistics of a file.
 
     :param training: they go on from there; else they stay as they are, and so do rewards
+    :raises UserError: when envs are wrapped, if the file is missing or damaged
     """
 
     def wrap(venv: VecEnv) -> VecNormalize:
-        normalized = VecNormalize.load(str(path), venv)
+        with loading(path):
+            normalized = VecNormalize.load(str(path), venv)
         return normalized if training else _at_rest(normalized)
 
     return wrap

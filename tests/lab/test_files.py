@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jamba_rl.lab.files import Table, replacing
+from jamba_rl.catalogue import UserError
+from jamba_rl.lab.files import Table, read_json, replacing
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -55,3 +56,49 @@ def test_keep_drops_the_other_rows(tmp_path: Path) -> None:
     assert table.path.read_text() == "step\n1\n2\n"
     Table(tmp_path / "none.csv").keep(lambda row: True)
     assert not (tmp_path / "none.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a,b\n1,2,3\n", "more values than it has columns"),
+        (b"a,b\n\xff\xfe,2\n", "cannot be read: 'utf-8'"),
+        (b"a,b\n" + b"1" * 200_000 + b",2\n", "cannot be read: field larger"),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"a\.csv .*{said}"):
+        Table(path)
+
+
+def test_numbers_are_checked_in_every_row(tmp_path: Path) -> None:
+    table = Table(tmp_path / "a.csv", ["step", "x"])
+    table.check_numbers("step", "x")  # there is none that could be wrong
+    table.append({"step": 1, "x": "nan"})
+    table.append({"step": 2})
+    table.check_numbers("step")
+    with pytest.raises(UserError, match=r"a\.csv: x must be a number, was ''$"):
+        table.check_numbers("step", "x")
+    with pytest.raises(UserError, match=r"a\.csv has no column 'y'$"):
+        table.check_numbers("y")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "a.json is no JSON: Expecting"),
+        (b"\xff", "a.json is no JSON: 'utf-8'"),
+        (b"[1]", "a.json: needs keys and values at the top level"),
+        (None, "a.json cannot be read: No such file"),
+    ],
+)
+def test_what_is_no_json_is_named(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        read_json(path, dict)
+    path.write_bytes(b"[1]")
+    assert read_json(path, list) == [1]

@@ -226,8 +226,9 @@ def test_a_replay_that_is_mostly_empty_takes_little_room(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("agent", SETTINGS)
 @pytest.mark.parametrize("part", ["observation", "reward"])
-def test_an_env_that_breaks_is_named_in_one_line(agent: str, part: str, tmp_path: Path) -> None:
-    gym.register("Broken-v0", entry_point=lambda: Broken(at=25, part=part, length=1000, truncate=False))
+@pytest.mark.parametrize("at", [25, 40])  # in training, in the first evaluation
+def test_an_env_that_breaks_is_named_in_one_line(agent: str, part: str, at: int, tmp_path: Path) -> None:
+    gym.register("Broken-v0", entry_point=lambda: Broken(at=at, part=part, length=1000, truncate=False))
     try:
         with pytest.raises(UserError, match=rf"env 'Broken-v0': {part}.* of env \d is nan"):
             train(small_config(agent, env="Broken-v0"), tmp_path / "run")

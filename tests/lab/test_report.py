@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,12 +13,21 @@ import pytest
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.report import read_runs, report
+from tests.conftest import Outcome
+
+PROTOCOL = {"steps": 20_000, "ppo": {"gamma": 0.9}, "sac": {"gamma": 0.9}}
+CONFIG = {
+    "task": {"name": "pendulum-p", "description": "", "kwargs": {"g": 9.8}, "protocol": PROTOCOL},
+    "agent": {"algorithm": "ppo", "network": {"pattern": "MA"}},
+}
 
 
-def write_run(folder: Path, agent: str, seed: int, returns: list[float], finished: bool = True) -> None:
+def write_run(
+    folder: Path, agent: str, seed: int, returns: list[float], finished: bool = True, over: dict[str, Any] | None = None
+) -> None:
     folder.mkdir(parents=True)
-    config = {"agent": {"name": agent}, "task": {"name": "pendulum-p"}, "seed": seed}
-    catalogue.dump(config, folder / "config.yaml")
+    config = catalogue.merge(CONFIG, {"agent": {"name": agent}, "seed": seed, "device": "cpu"})
+    catalogue.dump(catalogue.merge(config, over or {}), folder / "config.yaml")
     rows = [f"{1000 * (i + 1)},{seed},{value},1.0,200.0,10" for i, value in enumerate(returns)]
     header = "step,seed,mean_reward,std_reward,mean_length,episodes"
     (folder / "evaluations.csv").write_text("\n".join([header, *rows]) + "\n")
@@ -75,3 +86,87 @@ def test_the_same_runs_give_the_same_files(results: Path) -> None:
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run under"):
         report(tmp_path)
+
+
+def test_a_seed_counts_once(results: Path) -> None:
+    write_run(results / "runs/twin", "ppo-mlp", 0, [-1.0])
+    before = sorted(results.rglob("*"))
+    with pytest.raises(UserError, match=r"mlp-0 and .*twin are both agent 'ppo-mlp' on env 'pendulum-p' with seed 0; "):
+        report(results)
+    assert sorted(results.rglob("*")) == before
+
+
+def task(**keys: object) -> dict[str, Any]:
+    return {"task": keys}
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"agent": {"network": {"pattern": "LL"}}}, "agent.network.pattern is 'MA' in one and 'LL' in the other; move"),
+        ({"agent": {"algorithm": "sb3-ppo"}}, "agent.algorithm is 'ppo' in one and 'sb3-ppo' in the other"),
+        (task(protocol={"steps": 5}), "task.protocol.steps is 20000 in one and 5 in the other"),
+        (task(protocol={"ppo": {"gamma": 0.5}}), "task.protocol.ppo.gamma is 0.9 in one and 0.5 in the other"),
+        (task(kwargs={"g": 9.8, "h": 1}), "task.kwargs is"),
+    ],
+)
+def test_runs_of_one_name_that_are_not_the_same_are_not_averaged(
+    results: Path, over: dict[str, Any], said: str
+) -> None:
+    write_run(results / "runs/other", "ppo-jamba", 5, [-1.0], over=over)
+    with pytest.raises(UserError) as raised:
+        report(results)
+    assert f"jamba-0 and {results / 'runs/other'} are both agent 'ppo-jamba' on env 'pendulum-p', but {said}" in str(
+        raised.value
+    )
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"device": "cuda"},
+        task(description="in other words", sighted="pendulum"),
+        task(protocol={"sac": {"gamma": 0.5}}),  # which no PPO goes by
+        {"agent": {"description": "in other words", "a younger key": 1}},
+    ],
+)
+def test_what_does_not_count_may_differ(results: Path, over: dict[str, Any]) -> None:
+    write_run(results / "runs/other", "ppo-jamba", 5, [-1.0], over=over)
+    assert "| pendulum-p | ppo-jamba | 3 |" in report(results).read_text()
+
+
+def test_an_env_with_a_namespace_has_a_figure(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/1", "ppo-mlp", 0, [-1.0], over=task(name="module:space/Env-v0"))
+    text = report(tmp_path).read_text()
+    assert "| module:space/Env-v0 |" in text
+    assert "![module:space/Env-v0](figures/module-space-Env-v0.svg)" in text
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["module-space-Env-v0.svg"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.yaml", "task: {name: a}\nseed: 0\n", "config.yaml: key 'agent' is missing"),
+        ("config.yaml", "task: {name: a}\nseed: 0\nagent: 3\n", "config.yaml: agent: "),
+        ("result.json", "{", "result.json is no JSON"),
+        ("result.json", '{"step": 1, "steps_per_second": 1}', "result.json: key 'parameters' is missing"),
+        ("evaluations.csv", None, "evaluations.csv is missing or has no rows"),
+        ("evaluations.csv", "step,mean_reward\n", "evaluations.csv is missing or has no rows"),
+        ("evaluations.csv", "mean_reward\n1\n", "evaluations.csv has no column 'step'"),
+        ("evaluations.csv", "step,mean_reward\n1,much\n", "mean_reward must be a number, was 'much'"),
+        ("evaluations.csv", "step,mean_reward\n1,2\n1,3\n", "evaluations.csv has two rows of one step"),
+    ],
+)
+def test_a_damaged_run_is_one_line_and_nothing_is_written(
+    results: Path, cli: Callable[..., Outcome], file: str, content: str | None, said: str
+) -> None:
+    path = results / "runs/jamba-1" / file
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    before = sorted(results.rglob("*"))
+    done = cli("report", str(results))
+    assert (done.code, done.out) == (2, "")
+    assert f"runs/jamba-1/{said}" in done.err or f"runs/jamba-1/{file}: {said}" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert sorted(results.rglob("*")) == before

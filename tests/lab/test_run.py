@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import gzip
+import shutil
 from pathlib import Path
 
 import pytest
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.run import KEPT_CHECKPOINTS, Checkpoint, Run, fresh_folder
+from jamba_rl.lab.build import load_model
+from jamba_rl.lab.evaluate import evaluate_run
+from jamba_rl.lab.run import KEPT_CHECKPOINTS, Checkpoint, Run, fresh_folder, loading
+from jamba_rl.lab.train import resume, train
+from jamba_rl.tasks import make_env
+from tests.lab.small import small_config
 
 
 def fill(checkpoint: Checkpoint) -> None:
@@ -116,3 +123,103 @@ def test_every_start_is_noted(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["provenance.json"]
     assert '"first"' in (tmp_path / "provenance.json").read_text()
     assert '"second"' in (tmp_path / "provenance.json").read_text()
+
+
+DAMAGE = {  # the file, what happens to it, what is said
+    "cut model": ("checkpoints/256/model.zip", lambda data: data[:100], "wasn't a zip-file; remove .*/256 to"),
+    "half a model": (
+        "checkpoints/256/model.zip",
+        lambda data: data[: len(data) // 2],
+        "cannot be read: .*; remove .*/256",
+    ),
+    "no model": ("checkpoints/256/model.zip", None, "cannot be read: No such file or directory; remove .*/256 to"),
+    "junk statistics": (
+        "checkpoints/256/normalizer.pkl",
+        b"junk",
+        "normalizer.pkl cannot be read: .*; remove .*/256 to",
+    ),
+    "half a result": ("result.json", b"{", "result.json is no JSON"),
+    "result without step": ("result.json", b"{}", "result.json: key 'step' is missing"),
+    "no result": ("result.json", b"null", "result.json: needs keys and values"),
+    "evaluations without step": ("evaluations.csv", b"a,b\n1,2\n", "evaluations.csv has no column 'step'"),
+    "foreign progress": ("progress.csv", b"a,b\n1,2\n", "progress.csv has no column 'time/total_timesteps'"),
+    "progress without a number": ("progress.csv", b"time/total_timesteps\nmany\n", "must be a number, was 'many'"),
+    "junk provenance": ("provenance.json", b"junk", "provenance.json is no JSON"),
+    "foreign provenance": ("provenance.json", b"{}", "provenance.json: needs a list"),
+}
+EVALUATE_READS = (
+    "cut model",
+    "half a model",
+    "no model",
+    "junk statistics",
+    "half a result",
+    "result without step",
+    "no result",
+)
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def damage(run: Run, name: str) -> str:
+    file, change, said = DAMAGE[name]
+    path = run.folder / file
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(change(path.read_bytes()) if callable(change) else change)
+    return said
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_run_is_not_resumed_and_stays_as_it_is(trained: Run, name: str) -> None:
+    said = damage(trained, name)
+    before = everything_in(trained.folder)
+    with pytest.raises(UserError, match=said):
+        resume(trained.folder, steps=512)
+    assert everything_in(trained.folder) == before
+
+
+@pytest.mark.parametrize("name", EVALUATE_READS)
+def test_a_damaged_run_is_not_evaluated(trained: Run, name: str) -> None:
+    said = damage(trained, name)
+    before = everything_in(trained.folder)
+    with pytest.raises(UserError, match=said):
+        evaluate_run(trained.folder, episodes=1)
+    assert everything_in(trained.folder) == before
+
+
+def test_a_run_without_any_model_says_so(trained: Run) -> None:
+    shutil.rmtree(trained.folder / "checkpoints")
+    (trained.folder / "model.zip").unlink()
+    for use in (lambda: resume(trained.folder, steps=512), lambda: evaluate_run(trained.folder, episodes=1)):
+        with pytest.raises(UserError, match=r"run/model\.zip cannot be read: No such file .*; train the run anew$"):
+            use()
+
+
+def test_without_its_damaged_checkpoint_a_run_goes_on_from_an_older_one(trained: Run) -> None:
+    damage(trained, "cut model")
+    shutil.rmtree(trained.folder / "checkpoints/256")
+    assert resume(trained.folder, steps=320).steps == 320
+    assert [row["step"] for row in trained.evaluations.rows()] == ["128", "256", "320"]
+
+
+def test_a_damaged_replay_is_named(tmp_path: Path) -> None:
+    config = small_config("sac-jamba-window", steps=32, every=32)
+    run = train(config, tmp_path / "run").run
+    checkpoint = run.checkpoints()[-1]
+    whole = gzip.decompress(checkpoint.replay.read_bytes())
+    for damaged in (b"junk", checkpoint.replay.read_bytes()[:-500], gzip.compress(whole[:-500])):
+        checkpoint.replay.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"replay\.pkl\.gz cannot be read: .*; remove .*/32 to"):
+            load_model(config, checkpoint, make_env(config.task, 1))
+
+
+def test_what_was_wrong_is_said_in_one_short_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised, loading(tmp_path / "model.zip"):
+        raise RuntimeError("first\n" + "and more " * 100)
+    assert len(str(raised.value)) < 250 + len(str(tmp_path))
+    assert "\n" not in str(raised.value)
+    with pytest.raises(UserError, match="cannot be read: MemoryError;"), loading(tmp_path / "model.zip"):
+        raise MemoryError

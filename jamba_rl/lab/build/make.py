@@ -16,7 +16,7 @@ from jamba_rl.lab.build.ppo import make_ppo
 from jamba_rl.lab.build.replay import read_replay
 from jamba_rl.lab.build.stock import make_stock_ppo, make_stock_sac
 from jamba_rl.lab.config import RunConfig
-from jamba_rl.lab.run import Checkpoint
+from jamba_rl.lab.run import Checkpoint, loading
 from jamba_rl.lab.seeds import derived_seed
 from jamba_rl.lab.view import fresh, saved, view
 from jamba_rl.rl import RecurrentPPO
@@ -75,13 +75,14 @@ def load_model(config: RunConfig, checkpoint: Checkpoint, venv: VecEnv | None = 
     """Load the model of a checkpoint.
 
     :param venv: the task's envs to go on learning in, as ``make_env`` makes them; without them it can act only
-    :raises UserError: if it is to learn, and what it has experienced is not there
+    :raises UserError: if a file is missing or damaged, also what it has experienced if it is to learn
     """
     kind = ALGORITHMS[config.agent.algorithm].model
-    if venv is None:
-        return kind.load(checkpoint.model, device=config.device)
-    seen = view(config.agent, venv, saved(checkpoint.normalizer))
-    model = kind.load(checkpoint.model, seen, device=config.device)
+    seen = None if venv is None else view(config.agent, venv, saved(checkpoint.normalizer))
+    with loading(checkpoint.model):
+        model = kind.load(checkpoint.model, seen, device=config.device)
+    if seen is None:
+        return model
     if isinstance(model, OffPolicyAlgorithm):
         read_replay(model, checkpoint)
     model.set_random_seed(derived_seed("resume", config.seed, checkpoint.step))  # else it would repeat episodes
