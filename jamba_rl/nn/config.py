@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import InitVar, dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -201,9 +201,7 @@ class JambaConfig:
         overrides = {key: value for key, value in overrides.items() if value is not None or key in OPTIONAL}
         if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(_unknown("preset", name, PRESETS))
-        for key in overrides:
-            if key not in cls.__match_args__:
-                raise ValueError(_unknown("field of JambaConfig", key, cls.__match_args__))
+        check_fields(overrides)
         fields = dict(PRESETS[name])
         if {"attn_period", "mamba_ratio"} & overrides.keys():
             fields.pop("pattern", None)
@@ -300,6 +298,13 @@ def _ffn_pattern(pattern: str | None, period: int | None, offset: int | None) ->
     if period is not None:
         return periodic("moe", "D", "E", period, offset)
     return letters("ffn_pattern", "-" if pattern is None else pattern, FEEDFORWARDS)
+
+
+def check_fields(names: Iterable[str]) -> None:
+    """Raise ValueError, with the nearest, if a name is no field of ``JambaConfig``."""
+    for name in names:
+        if name not in JambaConfig.__match_args__:
+            raise ValueError(_unknown("field of JambaConfig", name, JambaConfig.__match_args__))
 
 
 def _number(name: str, value: object, kind: type, allowed: str, above: float) -> None:

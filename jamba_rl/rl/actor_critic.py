@@ -214,7 +214,7 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         obs, vectorized = self.obs_to_tensor(observation)
         n_envs = count_rows(obs)
         for what, rows in (("state", None if state is None else state[0]), ("episode_start", episode_start)):
-            if rows is not None and np.size(rows) and len(np.atleast_1d(rows)) != n_envs:
+            if rows is not None and len(np.atleast_1d(rows)) != n_envs:
                 raise ValueError(f"the {what} is of {len(np.atleast_1d(rows))} envs and the observation of {n_envs}")
         with torch.no_grad():
             memory = None if state is None else to_tensors(state, self.device)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from gymnasium import spaces
 
 from jamba_rl.nn import JambaConfig
+from jamba_rl.nn.config import check_fields
 from jamba_rl.rl.adam import Adam
 from jamba_rl.rl.extractors import default_extractor
 
@@ -27,10 +27,7 @@ def as_network(given: object, default: JambaConfig) -> JambaConfig:
         raise ValueError(
             f"network must be a JambaConfig or a dict of its fields, such as {{'pattern': 'MA'}}, was {given!r}"
         )
-    for key in given:
-        if key not in JambaConfig.__match_args__:
-            near = get_close_matches(str(key), JambaConfig.__match_args__, 1, 0)[0]
-            raise ValueError(f"network has no field {key!r}; did you mean {near!r}?")
+    check_fields(given)
     return JambaConfig(**given)
 
 

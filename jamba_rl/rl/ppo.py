@@ -79,9 +79,7 @@ class RecurrentPPO(LeanPPO):
     ) -> None:
         if not 0.0 <= warm_up <= 1.0:
             raise ValueError(f"warm_up is a fraction of training, from 0 to 1, was {warm_up!r}")
-        n_envs = env.num_envs if isinstance(env, VecEnv) else 1
-        check_minibatch(n_steps, n_envs, batch_size)
-        window_length(n_steps, min(batch_size, n_steps * n_envs), sequence_length)
+        check_minibatch(n_steps, env.num_envs if isinstance(env, VecEnv) else 1, batch_size)
         if isinstance(policy, type) and not issubclass(policy, RecurrentActorCriticPolicy):
             raise ValueError(
                 f"policy must be jamba_rl's, as a class or by its name, was {policy.__module__}.{policy.__name__}"

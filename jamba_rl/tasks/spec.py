@@ -41,10 +41,11 @@ class Evaluation(Data):
 
 
 class PPOProtocol(Data):
-    """What on-policy agents share: envs, steps per env and rollout, discount, GAE lambda, first exploration.
+    """What on-policy agents share: envs, rollouts and passes over them, discount, GAE lambda, first exploration.
 
-    ``n_epochs`` passes are made over each rollout. How many a rollout is worth depends on how far chance is in its
-    rewards: where an episode ends by a fall, much of what more passes learn is true of this rollout alone.
+    ``n_steps`` are taken in each env per rollout, and ``n_epochs`` passes made over them. How many a rollout is worth
+    depends on how far chance is in its rewards: where an episode ends by a fall, much of what more passes learn is
+    true of this rollout alone.
     ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the
     action range; continuous actions only. Like the discount it depends on what is controlled: noise
     that a robot of six joints stumbles over is what swings a pendulum up.

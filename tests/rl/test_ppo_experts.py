@@ -151,11 +151,16 @@ def test_biases_move_once_per_optimizer_step(shared):
     assert model.logger.name_to_value["train/router_balance_loss"] == 0.0
 
 
-def test_a_step_without_a_minibatch_moves_no_bias():
-    model = expert_model(balance="bias", balance_coef=0.001).learn(32)
-    before = [bias.clone() for bias in biases(model)]
-    model.policy.optimizer.step()
-    assert all(torch.equal(a, b) for a, b in zip(before, biases(model), strict=True))
+def test_a_minibatch_moves_biases_once():
+    model = expert_model(balance="bias", balance_coef=0.001)
+    collect(model)
+    evaluate(model).sum().backward()
+    moved = []
+    for _ in range(2):
+        model._step()
+        moved.append([bias.clone() for bias in biases(model)])
+    assert all(bias.any() for bias in moved[0])
+    assert all(torch.equal(a, b) for a, b in zip(*moved, strict=True))
 
 
 def test_balance_by_bias_survives_files(tmp_path):

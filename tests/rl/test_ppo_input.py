@@ -205,7 +205,7 @@ def test_a_space_of_actions_that_ppo_cannot_take_is_refused():
 
 @pytest.mark.parametrize(
     ("network", "said"),
-    [({"patern": "M"}, "no field 'patern'; did you mean 'pattern'"), ("MMA", "a dict of its fields.*was 'MMA'")],
+    [({"patern": "M"}, "'patern' is unknown; did you mean 'pattern'"), ("MMA", "a dict of its fields.*was 'MMA'")],
 )
 def test_a_network_that_is_none_is_refused(network, said):
     with pytest.raises(ValueError, match=said):
@@ -220,6 +220,14 @@ def test_a_policy_of_others_is_refused():
 def test_sequence_length_is_a_whole_number():
     with pytest.raises(ValueError, match=r"sequence_length must be a whole number above 0, was 8\.0"):
         clock_model(sequence_length=8.0)
+
+
+@pytest.mark.parametrize("previous_action", [True, False])
+def test_a_state_of_other_envs_is_refused(previous_action):
+    model = clock_model(policy_kwargs=SMALL | {"previous_action": previous_action})
+    _, state = model.predict(np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match="the state is of 3 envs and the observation of 2"):
+        model.predict(np.zeros((2, 2), np.float32), state)
 
 
 def test_episode_starts_of_other_envs_are_refused():
