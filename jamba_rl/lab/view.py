@@ -21,7 +21,7 @@ from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import AnyAgent, Normalize, PPOAgent, WindowAgent
 from jamba_rl.lab.run import loading
 from jamba_rl.rl import VecHistory, VecHistoryNormalize
-from jamba_rl.rl.history import is_history
+from jamba_rl.rl.window.history import is_history
 
 Statistics = Callable[[VecEnv], VecNormalize]
 """Wraps envs in running normalisation: with `fresh`, `saved` or `frozen` statistics."""

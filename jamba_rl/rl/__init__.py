@@ -1,9 +1,7 @@
 """Agents with memory on Stable-Baselines3."""
 
-from jamba_rl.rl.features import JambaFeaturesExtractor
-from jamba_rl.rl.history import HistoryWrapper, VecHistory
-from jamba_rl.rl.history_normalize import VecHistoryNormalize
-from jamba_rl.rl.policies import (
+from jamba_rl.rl.ppo.algorithm import RecurrentPPO
+from jamba_rl.rl.ppo.policies import (
     AttentionPolicy,
     GruPolicy,
     JambaPolicy,
@@ -13,10 +11,12 @@ from jamba_rl.rl.policies import (
     RecurrentActorCriticPolicy,
     SSMPolicy,
 )
-from jamba_rl.rl.ppo import RecurrentPPO
 from jamba_rl.rl.previous_reward import PreviousReward, VecPreviousReward
-from jamba_rl.rl.window_policies import WindowActorCriticPolicy, WindowSACPolicy, register
-from jamba_rl.rl.window_replay import HistoryReplayBuffer
+from jamba_rl.rl.window.features import JambaFeaturesExtractor
+from jamba_rl.rl.window.history import HistoryWrapper, VecHistory
+from jamba_rl.rl.window.normalize import VecHistoryNormalize
+from jamba_rl.rl.window.policies import WindowActorCriticPolicy, WindowSACPolicy, register
+from jamba_rl.rl.window.replay import HistoryReplayBuffer
 
 __all__ = [
     "AttentionPolicy",

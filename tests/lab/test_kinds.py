@@ -24,7 +24,7 @@ from jamba_rl.lab.run import PROGRESS_STEP, Checkpoint, Run
 from jamba_rl.lab.train import resume, train
 from jamba_rl.tasks import make_env
 from tests.lab.small import SETTINGS, small_config
-from tests.rl.test_ppo_input import Broken
+from tests.rl.ppo.test_input import Broken
 
 UPDATES = {"sac-jamba-window": lambda step: (step - 20) // 2}  # learning_starts 20, train_freq 2
 PER_ROLLOUT = 64

@@ -6,7 +6,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from jamba_rl.rl import RecurrentPPO
-from jamba_rl.rl.policies import POLICIES
+from jamba_rl.rl.ppo.policies import POLICIES
 
 SMALL = {"network": {"d_model": 16, "pattern": "MA", "window": 8, "num_heads": 2}}
 OURS = ["JambaPolicy", "MambaPolicy", "AttentionPolicy", "SSMPolicy", "LstmPolicy", "GruPolicy", "MlpPolicy"]

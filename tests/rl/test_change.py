@@ -12,7 +12,7 @@ from jamba_rl.nn import JambaConfig
 from jamba_rl.rl.change import LIMIT, Change
 from jamba_rl.rl.encoder import Encoder
 from jamba_rl.rl.extractors import are_real_vectors
-from jamba_rl.rl.lean_ppo import LeanPPO
+from jamba_rl.rl.ppo.lean import LeanPPO
 from tests.rl.clock import collect
 from tests.rl.conformance.tiny import act, tiny
 

@@ -10,7 +10,7 @@ from torch import nn
 from jamba_rl.nn import JambaConfig
 from jamba_rl.rl import JambaPolicy, LstmPolicy, MlpPolicy, RecurrentPPO
 from jamba_rl.rl.extractors import default_extractor
-from jamba_rl.rl.policies import POLICIES
+from jamba_rl.rl.ppo.policies import POLICIES
 from tests.rl.clock import CLASSES, OURS, SMALL, clock_model, collect
 
 BOX = spaces.Box(-1.0, 1.0, (3,), np.float32)

@@ -12,9 +12,9 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from jamba_rl.rl.adam import Adam
-from jamba_rl.rl.gaussian import DiagGaussian
-from jamba_rl.rl.heads import Heads
-from jamba_rl.rl.lean_ppo import LeanPPO
+from jamba_rl.rl.ppo.gaussian import DiagGaussian
+from jamba_rl.rl.ppo.heads import Heads
+from jamba_rl.rl.ppo.lean import LeanPPO
 from tests.rl.clock import Clock
 
 

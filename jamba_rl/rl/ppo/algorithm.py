@@ -20,15 +20,15 @@ from stable_baselines3.common.utils import FloatSchedule, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.nn import State
-from jamba_rl.rl.actor_critic import RecurrentActorCriticPolicy
 from jamba_rl.rl.finite import check_experience
-from jamba_rl.rl.lean_ppo import LeanPPO
 from jamba_rl.rl.optimizer import keep_ratios
-from jamba_rl.rl.policies import POLICIES
-from jamba_rl.rl.rollouts import SequenceRolloutBuffer, buffer_class
+from jamba_rl.rl.ppo.lean import LeanPPO
+from jamba_rl.rl.ppo.policies import POLICIES
+from jamba_rl.rl.ppo.policy import RecurrentActorCriticPolicy
+from jamba_rl.rl.ppo.rollouts import SequenceRolloutBuffer, buffer_class
+from jamba_rl.rl.ppo.windows import check_minibatch, warn_of_single_steps, window_length
 from jamba_rl.rl.schedules import WarmUp
 from jamba_rl.rl.sequences import to_arrays, to_tensors
-from jamba_rl.rl.windows import check_minibatch, warn_of_single_steps, window_length
 
 
 class RecurrentPPO(LeanPPO):

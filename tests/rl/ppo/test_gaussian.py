@@ -8,7 +8,7 @@ from stable_baselines3.common.distributions import DiagGaussianDistribution
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from jamba_rl.rl.gaussian import DiagGaussian
+from jamba_rl.rl.ppo.gaussian import DiagGaussian
 from tests.nn.scan.problems import needs_kernel
 
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
@@ -163,8 +163,8 @@ def test_a_copy_is_of_the_same_distribution():
 def test_kernels_compute_both_ways(monkeypatch):
     calls = []
     for name in ("gaussian_forward", "gaussian_backward"):
-        function = getattr(__import__("jamba_rl.rl.gaussian", fromlist=[name]), name)
-        monkeypatch.setattr(f"jamba_rl.rl.gaussian.{name}", _counted(function, name, calls))
+        function = getattr(__import__("jamba_rl.rl.ppo.gaussian", fromlist=[name]), name)
+        monkeypatch.setattr(f"jamba_rl.rl.ppo.gaussian.{name}", _counted(function, name, calls))
     mean, log_std, actions = problem(5, 3)
     make(mean, log_std).log_prob(actions).sum().backward()
     assert calls == ["gaussian_forward", "gaussian_backward"]

@@ -10,7 +10,7 @@ from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
 from jamba_rl.rl.adam import Adam
-from jamba_rl.rl.ppo_loss import LossForm, Statistics, Targets, ppo_loss
+from jamba_rl.rl.ppo.loss import LossForm, Statistics, Targets, ppo_loss
 
 
 class LeanPPO(PPO):

@@ -11,7 +11,7 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from jamba_rl.rl import HistoryReplayBuffer, VecHistory, VecHistoryNormalize
-from tests.rl.test_history import Clock
+from tests.rl.window.test_history import Clock
 
 
 def make(kind: type[DictReplayBuffer], venv: VecHistory, size: int, **kwargs) -> DictReplayBuffer:

@@ -8,7 +8,7 @@ import numpy as np
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from jamba_rl.rl.history import Rows, is_history
+from jamba_rl.rl.window.history import Rows, is_history
 
 
 class VecHistoryNormalize(VecNormalize):

@@ -18,10 +18,10 @@ from jamba_rl.nn.mixer import keep
 from jamba_rl.nn.router import Routings
 from jamba_rl.rl.encoder import ActionEncoder, Encoded, Encoder
 from jamba_rl.rl.extractors import are_real_vectors
-from jamba_rl.rl.gaussian import DiagGaussian
-from jamba_rl.rl.heads import Heads
 from jamba_rl.rl.optimizer import policy_groups
 from jamba_rl.rl.options import as_network, check_options, fill_defaults
+from jamba_rl.rl.ppo.gaussian import DiagGaussian
+from jamba_rl.rl.ppo.heads import Heads
 from jamba_rl.rl.routers import RouterTraining
 from jamba_rl.rl.sequences import Sequences, count_rows, to_arrays, to_tensors
 

@@ -31,7 +31,7 @@ from jamba_rl.rl import (
     WindowActorCriticPolicy,
     WindowSACPolicy,
 )
-from tests.rl.test_features import EXTRACTOR, NETWORK
+from tests.rl.window.test_features import EXTRACTOR, NETWORK
 
 TINY = {"network": NETWORK, "net_arch": [8]}
 
@@ -247,7 +247,7 @@ def test_the_names_of_recurrent_ppo_stay_its_own() -> None:
         "import jamba_rl, sys; from importlib.util import find_spec; assert find_spec('stable_baselines3'); "
         "assert not {'torch', 'stable_baselines3'} & set(sys.modules); import sb3_contrib",
         "import stable_baselines3; import jamba_rl",
-        "from jamba_rl.rl.features import JambaFeaturesExtractor",
+        "from jamba_rl.rl.window.features import JambaFeaturesExtractor",
     ],
 )
 def test_sb3_knows_the_name_in_whatever_order_things_are_imported(lines: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jamba_rl.rl.windows import window_length
+from jamba_rl.rl.ppo.windows import window_length
 from tests.rl.clock import clock_model
 
 

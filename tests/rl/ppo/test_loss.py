@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jamba_rl.rl.ppo_loss import LossForm, Statistics, Targets, ppo_loss
+from jamba_rl.rl.ppo.loss import LossForm, Statistics, Targets, ppo_loss
 from tests.nn.scan.problems import needs_kernel
 
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
@@ -162,5 +162,5 @@ def test_a_gradient_of_a_gradient_is_refused(path):
 
 @compiles
 def test_it_is_one_call(monkeypatch):
-    monkeypatch.setattr("jamba_rl.rl.ppo_loss._torch_ppo_loss", None)
+    monkeypatch.setattr("jamba_rl.rl.ppo.loss._torch_ppo_loss", None)
     ppo_loss(*problem(9, torch.float32), FORM)[0].backward()

@@ -1,7 +1,7 @@
 """``JambaPolicy`` for SB3's own PPO and SAC: memory over a history that the env shows.
 
 The policies of ``RecurrentPPO``, whose memory is carried from step to step, are in
-``jamba_rl.rl.policies``.
+``jamba_rl.rl.ppo.policies``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stable_baselines3.sac.policies import Actor, SACPolicy
 from torch import Tensor
 
 from jamba_rl.nn import JambaConfig
-from jamba_rl.rl.features import JambaFeaturesExtractor
+from jamba_rl.rl.window.features import JambaFeaturesExtractor
 
 Network = JambaConfig | dict[str, Any] | None
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from jamba_rl.nn.mamba import Mamba
 from jamba_rl.rl import HistoryWrapper, JambaFeaturesExtractor
-from jamba_rl.rl.history import HistoryForm
+from jamba_rl.rl.window.history import HistoryForm
 
 NETWORK = {"d_model": 16, "pattern": "MA", "window": 8, "num_heads": 2}
 EXPERTS = NETWORK | {"ffn_pattern": "-E", "num_experts": 4, "top_k": 2}

@@ -10,9 +10,9 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize, sync_envs_normalization
 
 from jamba_rl.rl import HistoryWrapper, VecHistory, VecHistoryNormalize
-from jamba_rl.rl.history import ActionNumbers, is_history
+from jamba_rl.rl.window.history import ActionNumbers, is_history
 from tests.rl import clock
-from tests.rl.test_ppo_input import Broken
+from tests.rl.ppo.test_input import Broken
 
 
 class Clock(clock.Clock):

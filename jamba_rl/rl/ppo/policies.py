@@ -8,7 +8,7 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 
 from jamba_rl.nn import JambaConfig
-from jamba_rl.rl.actor_critic import RecurrentActorCriticPolicy
+from jamba_rl.rl.ppo.policy import RecurrentActorCriticPolicy
 
 
 class JambaPolicy(RecurrentActorCriticPolicy):

@@ -9,7 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from jamba_rl.rl import LstmPolicy, RecurrentPPO
-from jamba_rl.rl.rollouts import SequenceRolloutBuffer
+from jamba_rl.rl.ppo.rollouts import SequenceRolloutBuffer
 from tests.rl.clock import CLASSES, OURS, SMALL, Clock, clock_model, collect
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from jamba_rl.kernels.library import call, kernels
 from jamba_rl.kernels.mlp import _TANH
-from jamba_rl.rl.heads import Heads
+from jamba_rl.rl.ppo.heads import Heads
 from tests.nn.changes import AddOne, add_one
 from tests.nn.scan.problems import needs_kernel
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
-from jamba_rl.rl.history import Rows, is_history, pushed
+from jamba_rl.rl.window.history import Rows, is_history, pushed
 
 
 class HistoryReplayBuffer(DictReplayBuffer):

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from jamba_rl.nn import Jamba, JambaConfig
 from jamba_rl.rl.auxiliary import with_loss
-from jamba_rl.rl.history import is_history
 from jamba_rl.rl.options import as_network
+from jamba_rl.rl.window.history import is_history
 
 
 class JambaFeaturesExtractor(BaseFeaturesExtractor):

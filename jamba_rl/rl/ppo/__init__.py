@@ -1,0 +1,1 @@
+"""PPO with a memory: rollouts as windows, policies, the update."""

@@ -1,0 +1,1 @@
+"""Memory for the algorithms of SB3 itself: read anew from a window of the past at every step."""
