@@ -12,6 +12,8 @@ from jamba_rl.rl.ppo.policies import (
     SSMPolicy,
 )
 from jamba_rl.rl.previous_reward import PreviousReward, VecPreviousReward
+from jamba_rl.rl.sac.algorithm import RecurrentSAC
+from jamba_rl.rl.sac.replay import SequenceReplayBuffer
 from jamba_rl.rl.window.features import JambaFeaturesExtractor
 from jamba_rl.rl.window.history import HistoryWrapper, VecHistory
 from jamba_rl.rl.window.normalize import VecHistoryNormalize
@@ -31,7 +33,9 @@ __all__ = [
     "PreviousReward",
     "RecurrentActorCriticPolicy",
     "RecurrentPPO",
+    "RecurrentSAC",
     "SSMPolicy",
+    "SequenceReplayBuffer",
     "VecHistory",
     "VecHistoryNormalize",
     "VecPreviousReward",

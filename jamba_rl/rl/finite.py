@@ -46,6 +46,13 @@ def check_experience(
     raise ExperienceError(f"{what}{place or ''} of env {env} is {part[(row, *place)]} {when}; it was not learned from")
 
 
+def one_row(observation: Observations) -> Observations:
+    """One observation as a batch of one."""
+    if isinstance(observation, dict):
+        return {key: np.asarray(part)[None] for key, part in observation.items()}
+    return np.asarray(observation)[None]
+
+
 def _parts(
     observations: Observations, rewards: np.ndarray | None, name: str, reward: str
 ) -> list[tuple[str, np.ndarray]]:

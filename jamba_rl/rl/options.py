@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
 
 from jamba_rl.nn import JambaConfig
 from jamba_rl.nn.config import check_fields
@@ -31,6 +33,17 @@ def as_network(given: object, default: JambaConfig) -> JambaConfig:
     return JambaConfig(**given)
 
 
+def policy_named(name: str, known: Mapping[str, type[BasePolicy]]) -> type[BasePolicy]:
+    """Find a policy by its name.
+
+    :raises ValueError: names the nearest that there is
+    """
+    if name not in known:
+        near = get_close_matches(name, known, 1, 0)[0]
+        raise ValueError(f"Policy {name} unknown; did you mean {near}? Known are {', '.join(known)}")
+    return known[name]
+
+
 def check_options(shared_encoder: bool, critic_memory: bool, ratio: float, kwargs: dict[str, Any]) -> None:
     """Raise ValueError if options of a policy do not fit together.
 
@@ -41,6 +54,11 @@ def check_options(shared_encoder: bool, critic_memory: bool, ratio: float, kwarg
         raise ValueError("share_features_extractor=False needs shared_encoder=False: one encoder reads one features")
     if shared_encoder and not critic_memory:
         raise ValueError("critic_memory=False needs shared_encoder=False")
+    check_ratio(ratio)
+
+
+def check_ratio(ratio: float) -> None:
+    """Raise ValueError if a learning rate cannot be this many times another."""
     if not 0 < ratio < float("inf"):
         raise ValueError(f"encoder_learning_rate_ratio must be above 0, was {ratio!r}")
 

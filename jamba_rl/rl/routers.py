@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -27,35 +28,41 @@ class RouterTraining:
             name: [f"{name}{i}" for i, letter in enumerate(backbone.config.ffn_pattern) if letter == "E"]
             for name, backbone in self.backbones.items()
         }
-        self._seen: tuple[Routings, ...] = ()
+        self._seen: dict[str, Routings] = {}
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: Counter[str] = Counter()
 
     @property
     def any_experts(self) -> bool:
         """Whether there is a router at all."""
         return any(self.layers.values())
 
-    def attach(self, values: Tensor, routings: tuple[Routings, ...]) -> Tensor:
+    def attach(self, values: Tensor, routings: Sequence[Routings]) -> Tensor:
         """Return ``values`` with the routers' losses on them, and take notes for ``balance`` and ``means``.
 
         :param routings: of the minibatch, one per backbone
         """
-        self._seen = routings
-        self._note(routings)
-        loss = torch.stack([routing.loss().to(values.device) for routing in routings]).sum()
-        return with_loss(values, loss)
+        losses = [self.loss(name, routing) for name, routing in zip(self.backbones, routings, strict=True)]
+        return with_loss(values, torch.stack([loss.to(values.device) for loss in losses]).sum())
+
+    def loss(self, name: str, routing: Routings) -> Tensor:
+        """Return the loss of a backbone's routers, and take notes for ``balance`` and ``means``.
+
+        :param routing: of the minibatch
+        """
+        self._seen[name] = routing
+        self._note(name, routing)
+        return routing.loss()
 
     def balance(self) -> None:
         """Move biases against the load of the latest minibatch, once, after the optimizer's step."""
-        if self._seen:
-            for backbone, routing in zip(self.backbones.values(), self._seen, strict=True):
-                backbone.balance_experts(routing)
-        self._seen = ()
+        for name, routing in self._seen.items():
+            self.backbones[name].balance_experts(routing)
+        self._seen = {}
 
     def clear(self) -> None:
         """Forget all notes."""
-        self._seen, self._sums, self._count = (), {}, 0
+        self._seen, self._sums, self._counts = {}, {}, Counter()
 
     def means(self) -> dict[str, float]:
         """What was seen since ``clear``, each the mean over minibatches; empty if nothing was.
@@ -66,7 +73,7 @@ class RouterTraining:
         """
         found: dict[str, float] = {}
         for name, total in self._sums.items():
-            mean = total / self._count
+            mean = total / max(self._counts.values())
             if mean.dim() == 0:
                 found[name] = mean.item()
             else:
@@ -74,19 +81,18 @@ class RouterTraining:
         return found
 
     @torch.no_grad()
-    def _note(self, routings: tuple[Routings, ...]) -> None:
+    def _note(self, name: str, routing: Routings) -> None:
+        self._counts[name] += 1
+        if not self.layers[name]:
+            return
         share = 1.0 / sum(map(bool, self.layers.values()))
         layers = sum(map(len, self.layers.values()))
-        for names, routing in zip(self.layers.values(), routings, strict=True):
-            if not names:
-                continue
-            self._add("router_balance_loss", routing.balance_loss() * share)
-            self._add("router_z_loss", routing.z_loss() * share)
-            for name, statistics in zip(names, routing.statistics(), strict=True):
-                self._add("router_max_over_mean", statistics.max_over_mean / layers)
-                self._add("router_dead", statistics.dead)
-                self._add(f"router_load/{name}", statistics.load)
-        self._count += 1
+        self._add("router_balance_loss", routing.balance_loss() * share)
+        self._add("router_z_loss", routing.z_loss() * share)
+        for layer, statistics in zip(self.layers[name], routing.statistics(), strict=True):
+            self._add("router_max_over_mean", statistics.max_over_mean / layers)
+            self._add("router_dead", statistics.dead)
+            self._add(f"router_load/{layer}", statistics.load)
 
     def _add(self, name: str, value: Tensor) -> None:
         total = self._sums.get(name)

@@ -6,7 +6,6 @@ import io
 import pathlib
 import warnings
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from jamba_rl.nn import State
 from jamba_rl.rl.finite import check_experience
 from jamba_rl.rl.optimizer import keep_ratios
+from jamba_rl.rl.options import policy_named
 from jamba_rl.rl.ppo.lean import LeanPPO
 from jamba_rl.rl.ppo.policies import POLICIES
 from jamba_rl.rl.ppo.policy import RecurrentActorCriticPolicy
@@ -93,11 +93,7 @@ class RecurrentPPO(LeanPPO):
             super().__init__(policy, env, learning_rate, n_steps, batch_size, *args, **kwargs)
 
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
-        if policy_name not in self.policy_aliases:
-            near = get_close_matches(policy_name, self.policy_aliases, 1, 0)[0]
-            known = ", ".join(self.policy_aliases)
-            raise ValueError(f"Policy {policy_name} unknown; did you mean {near}? Known are {known}")
-        return self.policy_aliases[policy_name]
+        return policy_named(policy_name, self.policy_aliases)
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()

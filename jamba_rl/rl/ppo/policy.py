@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
@@ -22,11 +21,12 @@ from jamba_rl.rl.optimizer import policy_groups
 from jamba_rl.rl.options import as_network, check_options, fill_defaults
 from jamba_rl.rl.ppo.gaussian import DiagGaussian
 from jamba_rl.rl.ppo.heads import Heads
+from jamba_rl.rl.recurrent import RecurrentPolicy
 from jamba_rl.rl.routers import RouterTraining
-from jamba_rl.rl.sequences import Sequences, count_rows, to_arrays, to_tensors
+from jamba_rl.rl.sequences import Sequences, count_rows
 
 
-class RecurrentActorCriticPolicy(ActorCriticPolicy):
+class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
     """SB3's actor-critic with an encoder between the features extractor and the heads.
 
     The memory is explicit: ``forward`` and ``predict`` take a state and return the next one. It is
@@ -188,55 +188,13 @@ class RecurrentActorCriticPolicy(ActorCriticPolicy):
         """Values (n_envs, 1) of one step."""
         return self._values(self._step(obs, state, episode_starts)[1])
 
-    def predict(
-        self,
-        observation: np.ndarray | dict[str, np.ndarray],
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Choose actions and carry the memory, as ``sb3_contrib``'s recurrent policies do.
-
-        :param observation: one observation or a batch of n_envs
-        :param state: what the call before returned; None at the very start
-        :param episode_start: (n_envs,) bool, set where an episode begins; None for nowhere
-        :param deterministic: take the mode instead of a sample
-        :return: actions and the memory after them
-        :raises ValueError: if that is no observation, or the state is of another number of envs
-        """
-        if isinstance(observation, tuple):
-            raise ValueError(
-                "predict() takes an observation and not a tuple; probably you are mixing Gym API with SB3's: "
-                "`obs, info = env.reset()` of an env, `obs = venv.reset()` of a VecEnv"
-            )
-        if self.training:  # to switch walks through all modules, a fifth of the time of a call
-            self.set_training_mode(False)
-        obs, vectorized = self.obs_to_tensor(observation)
-        n_envs = count_rows(obs)
-        for what, rows in (("state", None if state is None else state[0]), ("episode_start", episode_start)):
-            if rows is not None and len(np.atleast_1d(rows)) != n_envs:
-                raise ValueError(f"the {what} is of {len(np.atleast_1d(rows))} envs and the observation of {n_envs}")
-        with torch.no_grad():
-            memory = None if state is None else to_tensors(state, self.device)
-            starts = None
-            if episode_start is not None:
-                starts = torch.as_tensor(episode_start, device=self.device, dtype=torch.bool).reshape(-1)
-            distribution, memory = self.get_distribution(obs, memory, starts)
-            chosen = distribution.get_actions(deterministic=deterministic)
-            next_state = to_arrays((self._remembered(chosen), *memory))
-        actions = self.env_actions(chosen.cpu().numpy().reshape(-1, *self._action_shape))
-        return (actions if vectorized else actions.squeeze(axis=0)), next_state
-
-    def env_actions(self, actions: np.ndarray) -> np.ndarray:
-        """What an env receives for the policy's actions: unscaled if squashed, else clipped to the bounds."""
-        if not isinstance(self.action_space, spaces.Box):
-            return actions
-        if self.squash_output:
-            return self.unscale_action(actions)
-        return np.clip(actions, self.action_space.low, self.action_space.high)
-
-    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
-        return self.get_distribution(observation)[0].get_actions(deterministic=deterministic)
+    def choose(
+        self, obs: PyTorchObs, state: State | None, episode_starts: Tensor | None, deterministic: bool
+    ) -> tuple[Tensor, State]:
+        """Choose actions; see ``RecurrentPolicy``."""
+        distribution, memory = self.get_distribution(obs, state, episode_starts)
+        chosen = distribution.get_actions(deterministic=deterministic)
+        return chosen, (self._remembered(chosen), *memory)
 
     @property
     def _action_shape(self) -> tuple[int, ...]:

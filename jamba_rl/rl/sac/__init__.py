@@ -1,0 +1,1 @@
+"""SAC with a memory: replay of sequences, actor and critics, the update."""

@@ -1,0 +1,276 @@
+"""SAC whose policy has a memory."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import warnings
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, RolloutReturn, Schedule
+from stable_baselines3.common.utils import polyak_update
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from jamba_rl.nn import State
+from jamba_rl.rl.finite import check_experience, one_row
+from jamba_rl.rl.optimizer import keep_ratios
+from jamba_rl.rl.options import policy_named
+from jamba_rl.rl.sac.losses import Choices, Lesson, actor_loss, critic_loss, targets
+from jamba_rl.rl.sac.policies import POLICIES
+from jamba_rl.rl.sac.policy import RecurrentSACPolicy
+from jamba_rl.rl.sac.replay import ReplayedSequences, SequenceReplayBuffer
+from jamba_rl.rl.sac.replay_file import env_name, load_replay
+from jamba_rl.rl.sequences import to_arrays, to_tensors
+
+
+class RecurrentSAC(SAC):
+    """SB3's SAC with memory carried from step to step, trained on sequences out of its replay.
+
+    Arguments, logger keys, callbacks and files are those of SB3's ``SAC``. The replay keeps what happened as one tape
+    per env; an update reads windows of it, with episodes ending inside, and gradient flows through a window.
+
+    All other arguments are those of ``SAC``. A mixture of experts adds the logger's keys of ``RecurrentPPO``.
+
+    :param policy: a policy class or name: JambaPolicy, MambaPolicy, AttentionPolicy, SSMPolicy, LstmPolicy,
+        GruPolicy, MlpPolicy, or one of SB3's and sb3_contrib's: CnnPolicy, MlpLstmPolicy and so on
+    :param env: the env, or its gymnasium id
+    :param learning_rate: a number or a schedule
+    :param batch_size: steps read per update, those of the burn-in included
+    :param sequence_length: steps to learn from per window
+    :param burn_in: steps before them that only fill the memory
+    :param stored_state: windows begin with the memory that was there when they happened, kept every
+        ``sequence_length`` steps; else with an empty one
+    :raises ValueError: a number lies outside its bounds, or a policy name is unknown
+
+    >>> model = RecurrentSAC("JambaPolicy", "Pendulum-v1", learning_starts=64, batch_size=64, seed=0)
+    >>> model = model.learn(66)
+    >>> observation = model.get_env().reset()
+    >>> action, memory = model.predict(observation, deterministic=True)
+    >>> action, memory = model.predict(observation, memory, deterministic=True)
+    """
+
+    policy: RecurrentSACPolicy
+    replay_buffer: SequenceReplayBuffer
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict(POLICIES)
+
+    def __init__(
+        self,
+        policy: str | type[RecurrentSACPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 3e-4,
+        *args: Any,
+        sequence_length: int = 32,
+        burn_in: int = 0,
+        stored_state: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(policy, type) and not issubclass(policy, RecurrentSACPolicy):
+            raise ValueError(
+                f"policy must be jamba_rl's, as a class or by its name, was {policy.__module__}.{policy.__name__}"
+            )
+        self.sequence_length, self.burn_in, self.stored_state = sequence_length, burn_in, stored_state
+        self._last_state: State | tuple[np.ndarray, ...] = ()
+        super().__init__(policy, env, learning_rate, *args, **kwargs)
+
+    def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
+        return policy_named(policy_name, self.policy_aliases)
+
+    def _setup_model(self) -> None:
+        given = self.replay_buffer_class or SequenceReplayBuffer
+        if not issubclass(given, SequenceReplayBuffer):
+            raise ValueError(
+                f"replay_buffer_class must be a SequenceReplayBuffer or inherit from it, not {given.__name__}"
+            )
+        self.replay_buffer_class = given
+        self.replay_buffer_kwargs = self.replay_buffer_kwargs | self._replay_options
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`n_steps=")  # this buffer does know them
+            super()._setup_model()
+        # a loaded memory is kept, so that learning goes on in mid-episode; not with other envs, though
+        empty = self.policy.initial_state(self.n_envs, critic=self._carries_critic)
+        if [part.shape for part in self._last_state] == [part.shape for part in empty]:
+            self._last_state = to_tensors(self._last_state, self.device)
+        else:
+            self._last_state, self._last_obs = empty, None
+
+    @property
+    def _replay_options(self) -> dict[str, Any]:
+        names = ("sequence_length", "burn_in", "stored_state", "n_steps", "gamma")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def _carries_critic(self) -> bool:
+        """Whether the critics' own memory is carried along, to be kept with what happened."""
+        return self.stored_state and not self.policy.shared_encoder
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As SB3's, with the memory carried along, through random actions too."""
+        assert self._last_obs is not None, "no previous observation was provided"
+        obs, _ = self.policy.obs_to_tensor(self._last_obs)
+        starts = torch.as_tensor(self._last_episode_starts, device=self.device, dtype=torch.bool)
+        if self.stored_state:
+            self.replay_buffer.add_state(to_arrays(self._last_state[1:]))  # type: ignore[arg-type]
+        with torch.no_grad():
+            chosen, state = self.policy.choose(obs, self._last_state, starts, deterministic=False)  # type: ignore[arg-type]
+        scaled = chosen.cpu().numpy()
+        if self.num_timesteps < learning_starts and not (self.use_sde and self.use_sde_at_warmup):
+            scaled = self.policy.scale_action(np.array([self.action_space.sample() for _ in range(n_envs)]))
+        scaled = scaled.reshape(n_envs, -1)
+        if action_noise is not None:
+            scaled = np.clip(scaled + np.reshape(action_noise(), (n_envs, -1)), -1, 1)
+        self._last_state = self.policy.took(torch.as_tensor(scaled, dtype=torch.float32, device=self.device), state)
+        scaled = scaled.reshape(n_envs, *self.policy.action_shape)
+        return self.policy.unscale_action(scaled), scaled
+
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: np.ndarray,
+        new_obs: np.ndarray | dict[str, np.ndarray],
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """As SB3's.
+
+        :raises ExperienceError: if an observation or reward is infinite or not a number
+        """
+        when, normalizer = f"after {self.num_timesteps} transitions", self._vec_normalize_env
+        check_experience(new_obs, reward, when=when, normalizer=normalizer)
+        for i in np.flatnonzero(dones).tolist():
+            last = infos[i].get("terminal_observation")
+            if last is not None:
+                check_experience(one_row(last), when=when, name="terminal_observation", envs=[i])
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        self._last_episode_starts = np.asarray(dones, bool)
+
+    def collect_rollouts(self, env: VecEnv, callback: BaseCallback, *args: Any, **kwargs: Any) -> RolloutReturn:
+        """As SB3's; where a callback stops it, its envs have gone on without us, and begin anew in the next."""
+        rollout = super().collect_rollouts(env, callback, *args, **kwargs)
+        if not rollout.continue_training:
+            self._last_obs = None
+        return rollout
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """Make updates, each on other windows; wait as long as the replay holds none."""
+        if not self.replay_buffer.ready:
+            return
+        self.policy.set_training_mode(True)
+        self.policy.routers.clear()
+        losses: dict[str, list[float]] = {}
+        for step in range(gradient_steps):
+            batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+            if step == 0:
+                self._update_rates()
+                self.policy.observe(batch.observations)
+            if self.use_sde:
+                self.actor.reset_noise()
+            for name, loss in self._update(batch).items():
+                losses.setdefault(name, []).append(loss)
+            if step % self.target_update_interval == 0:
+                polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        means = {name: float(np.mean(values)) for name, values in losses.items()} | self.policy.routers.means()
+        for name, mean in means.items():
+            self.logger.record(f"train/{name}", mean)
+
+    def _update(self, batch: ReplayedSequences) -> dict[str, float]:
+        policy, b = self.policy, self.burn_in
+        lesson, windows = Lesson.of(batch, b), batch.observations
+        actor_state, critic_state = policy.states(windows)
+        judged = policy.critic.memory(windows, critic_state)
+        seen = judged.latent[:, b:]
+        if policy.shared_encoder:
+            choices, routing = Choices.of(policy.actor, seen.detach()), None
+        else:
+            acted = policy.actor.memory(windows, actor_state)
+            choices, routing = Choices.of(policy.actor, acted.latent[:, b:]), acted.routing
+        now = Choices(choices.actions[:, :-1], choices.log_prob[:, :-1])
+        alpha, losses = self._update_temperature(lesson, now)
+        with torch.no_grad():
+            later = policy.critic_target.memory(windows, critic_state).latent[:, b:]
+        goals = targets(lesson, policy.critic_target, later, choices, alpha, policy.target_critics)
+        loss = critic_loss(lesson, policy.critic, seen[:, :-1], goals)
+        _descend(policy.critic.optimizer, loss + policy.routers.loss(policy.critic_name, judged.routing))
+        losses["critic_loss"] = loss.item()
+        loss = actor_loss(lesson, policy.critic, seen[:, :-1], now, alpha, policy.target_critics)
+        _descend(policy.actor.optimizer, loss if routing is None else loss + policy.routers.loss("", routing))
+        losses["actor_loss"] = loss.item()
+        policy.routers.balance()
+        return losses
+
+    def _update_temperature(self, lesson: Lesson, choices: Choices) -> tuple[Tensor, dict[str, float]]:
+        """The weight of the entropy before its own update, and what to log."""
+        if self.ent_coef_optimizer is None or self.log_ent_coef is None:
+            return self.ent_coef_tensor, {"ent_coef": self.ent_coef_tensor.item()}
+        alpha = self.log_ent_coef.detach().exp()
+        assert isinstance(self.target_entropy, float)
+        surplus = lesson.mean(choices.log_prob.detach() + self.target_entropy)
+        loss = -(self.log_ent_coef * surplus).sum()
+        _descend(self.ent_coef_optimizer, loss)
+        return alpha, {"ent_coef": alpha.item(), "ent_coef_loss": loss.item()}
+
+    def _update_rates(self) -> None:
+        optimizers = [self.actor.optimizer, self.critic.optimizer]
+        temperature = [] if self.ent_coef_optimizer is None else [self.ent_coef_optimizer]
+        self._update_learning_rate([*optimizers, *temperature])
+        for optimizer in optimizers:
+            keep_ratios(optimizer)
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str = "RecurrentSAC",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> RecurrentSAC:
+        """As SB3's ``SAC.learn``."""
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    def save(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """As SB3's; the memory in mid-episode goes with it, on no particular device."""
+        state = self._last_state
+        self._last_state = to_arrays(state)  # type: ignore[arg-type]
+        try:
+            super().save(path, exclude, include)
+        finally:
+            self._last_state = state
+
+    def save_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase) -> None:
+        """As SB3's; the name of the env goes with it."""
+        self.replay_buffer.source = env_name(self.env)
+        super().save_replay_buffer(path)
+
+    def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
+        """As SB3's; the buffer that was there stays if this one does not fit.
+
+        :param truncate_last_traj: without effect: where what follows is no continuation, the episode ends anyway
+        :raises ValueError: if the file cannot be read, or what is in it is no experience of this agent's envs; names
+            what is different
+        """
+        self.replay_buffer = load_replay(path, self.replay_buffer, env_name(self.env))
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()

@@ -1,0 +1,68 @@
+"""What an actor or its critics remember by."""
+
+from __future__ import annotations
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BaseModel
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import PyTorchObs
+from torch import Tensor
+
+from jamba_rl.nn import JambaConfig, State
+from jamba_rl.rl.encoder import Encoded, Encoder
+from jamba_rl.rl.sequences import Sequences
+
+
+class Memory(BaseModel):
+    """A features extractor and an encoder: from observations and previous actions to latents.
+
+    :param extractor: of features, for one observation
+    :param action_dim: width of the previous action (A), 0 if it is not seen
+    :param network: the backbone
+    :param change: whether it also sees how features have changed since the step before
+    :param normalize_images: as of SB3's policies
+    """
+
+    features_extractor: BaseFeaturesExtractor
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        extractor: BaseFeaturesExtractor,
+        action_dim: int,
+        network: JambaConfig,
+        change: bool,
+        normalize_images: bool,
+    ) -> None:
+        super().__init__(
+            observation_space, action_space, features_extractor=extractor, normalize_images=normalize_images
+        )
+        self.encoder = Encoder(extractor.features_dim, action_dim, network, change)
+        self.action_dim = action_dim
+
+    def forward(self, windows: Sequences, state: State) -> Encoded:
+        """Encode B windows of T steps, with this memory before the first; latents (B, T, L)."""
+        return self.encoder(self._features(windows), self._seen(windows.previous), state, windows.resets)
+
+    def step(self, obs: PyTorchObs, previous: Tensor, state: State, starts: Tensor | None) -> Encoded:
+        """Encode one step of n envs; latents (n, L)."""
+        return self.encoder.step(self.extract_features(obs, self.features_extractor), previous, state, starts)
+
+    @torch.no_grad()
+    def observe(self, windows: Sequences, state: State) -> None:
+        """Learn from windows how much observations usually change, if that is seen; arguments as of ``forward``."""
+        if self.encoder.change is not None:
+            self.encoder.observe(self._features(windows), state, windows.resets)
+
+    def initial_state(self, batch: int) -> State:
+        """Empty memory of ``batch`` sequences."""
+        return self.encoder.initial_state(batch)
+
+    def _features(self, windows: Sequences) -> Tensor:
+        features = self.extract_features(windows.observations, self.features_extractor)
+        return features.view(*windows.resets.shape, -1)
+
+    def _seen(self, previous: Tensor) -> Tensor:
+        return previous[..., : self.action_dim]
