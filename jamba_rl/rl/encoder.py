@@ -13,6 +13,7 @@ from jamba_rl.nn import Jamba, JambaConfig, State
 from jamba_rl.nn.mixer import keep
 from jamba_rl.nn.router import Routings
 from jamba_rl.rl.change import Change
+from jamba_rl.rl.frames import FrameStack
 
 
 class Encoded(NamedTuple):
@@ -33,21 +34,26 @@ class Encoder(nn.Module):
     memory from carrying what can be seen anyway (Ni et al. 2022, arXiv 2110.05038). The features may come with
     their change since the step before.
 
-    Its state is that of the backbone, after what ``Change`` remembers if it is there.
+    Its state is that of the backbone, after what ``Change`` and ``FrameStack`` remember if they are there.
 
     :param features_dim: width of the observation features (F)
     :param action_dim: width of the encoded previous action (A); 0 to leave it out
     :param config: the backbone
     :param change: whether it also sees how the features have changed
+    :param frames: how many of what it sees it sees at once
     :raises ValueError: its memory grows with the episode, so that no two states could be stored side by side
     """
 
-    def __init__(self, features_dim: int, action_dim: int, config: JambaConfig, change: bool = False) -> None:
+    def __init__(
+        self, features_dim: int, action_dim: int, config: JambaConfig, change: bool = False, frames: int = 1
+    ) -> None:
         super().__init__()
         if config.memory_grows:
             raise ValueError("an agent's memory must not grow while it acts: give attention a window, such as 64")
         self.change = Change(features_dim) if change else None
         seen = 2 * features_dim if change else features_dim
+        self.stack = FrameStack(seen, frames) if frames > 1 else None
+        seen *= frames
         self.embed = nn.Linear(seen + action_dim, config.d_model)
         self.backbone = Jamba(config)
         self.latent_dim = config.d_model + seen
@@ -60,18 +66,29 @@ class Encoder(nn.Module):
         :param state: memory before the first step
         :param reset: (B, T) bool, set at the first step of an episode; None for no resets
         """
-        if self.change is None:
-            return self._encode(features, previous, state, (), reset)
-        resets = reset if reset is not None else features.new_zeros(features.shape[:2], dtype=torch.bool)
-        seen = self.change(features, self.change.before(features, state[0], resets))
-        return self._encode(seen, previous, state[1:], (self.change.remember(features[:, -1]),), reset)
+        seen = features
+        own: State = ()
+        if self.change is not None or self.stack is not None:
+            resets = reset if reset is not None else features.new_zeros(features.shape[:2], dtype=torch.bool)
+        if self.change is not None:
+            seen = self.change(features, self.change.before(features, state[0], resets))
+            own, state = (self.change.remember(features[:, -1]),), state[1:]
+        if self.stack is not None:
+            seen, after = self.stack(seen, state[0], resets)
+            own, state = (*own, after), state[1:]
+        return self._encode(seen, previous, state, own, reset)
 
     def step(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> Encoded:
         """Encode one step; arguments as in ``forward`` without time."""
-        if self.change is None:
-            return self._encode(features, previous, state, (), reset)
-        seen = self.change(features, keep(state[0], reset))
-        return self._encode(seen, previous, state[1:], (self.change.remember(features),), reset)
+        seen = features
+        own: State = ()
+        if self.change is not None:
+            seen = self.change(features, keep(state[0], reset))
+            own, state = (self.change.remember(features),), state[1:]
+        if self.stack is not None:
+            seen, after = self.stack.step(seen, state[0], reset)
+            own, state = (*own, after), state[1:]
+        return self._encode(seen, previous, state, own, reset)
 
     def observe(self, features: Tensor, state: State, reset: Tensor) -> None:
         """Learn from sequences how much features usually change; arguments as of ``forward``."""
@@ -80,15 +97,17 @@ class Encoder(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` sequences."""
-        state = self.backbone.initial_state(batch)
-        if self.change is None:
-            return state
-        return (self.embed.weight.new_zeros(batch, self.change.size + 1), *state)
+        state, weight = self.backbone.initial_state(batch), self.embed.weight
+        if self.stack is not None:
+            state = (self.stack.initial_state(batch, weight), *state)
+        if self.change is not None:
+            state = (weight.new_zeros(batch, self.change.size + 1), *state)
+        return state
 
     def _encode(self, seen: Tensor, previous: Tensor, state: State, own: State, reset: Tensor | None) -> Encoded:
         """Run the backbone.
 
-        :param seen: features, and their change if that is seen too
+        :param seen: features, and what is seen beside them
         :param state: of the backbone
         :param own: what the encoder itself remembers after these steps
         """

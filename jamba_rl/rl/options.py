@@ -57,6 +57,12 @@ def check_options(shared_encoder: bool, critic_memory: bool, ratio: float, kwarg
     check_ratio(ratio)
 
 
+def check_frames(frames: int) -> None:
+    """Raise ValueError if so many frames cannot be seen at once."""
+    if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
+        raise ValueError(f"frames must be a whole number above 0, was {frames!r}")
+
+
 def check_ratio(ratio: float) -> None:
     """Raise ValueError if a learning rate cannot be this many times another."""
     if not 0 < ratio < float("inf"):

@@ -18,7 +18,7 @@ from jamba_rl.nn.router import Routings
 from jamba_rl.rl.encoder import ActionEncoder, Encoded, Encoder
 from jamba_rl.rl.extractors import are_real_vectors
 from jamba_rl.rl.optimizer import policy_groups
-from jamba_rl.rl.options import as_network, check_options, fill_defaults
+from jamba_rl.rl.options import as_network, check_frames, check_options, fill_defaults
 from jamba_rl.rl.ppo.gaussian import DiagGaussian
 from jamba_rl.rl.ppo.heads import Heads
 from jamba_rl.rl.recurrent import RecurrentPolicy
@@ -41,6 +41,8 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
         has a memory, since one action back is a memory too
     :param observation_change: the encoder also sees how the observation has changed since the step before, in units
         of its usual change; default: if the backbone has a memory and observations are vectors of real numbers
+    :param frames: how many observations the encoder sees at once, the present one last: a memory for networks
+        that have none
     :param shared_encoder: actor and critic share one encoder, which both losses train; else each has its own
     :param critic_memory: whether the critic's own encoder remembers more than the step before
     :param encoder_learning_rate_ratio: learning rate of the encoder in units of everything else's;
@@ -63,11 +65,14 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
         critic_memory: bool = True,
         encoder_learning_rate_ratio: float = 1.0,
         observation_change: bool | None = None,
+        frames: int = 1,
         **kwargs: Any,
     ) -> None:
         self.network = as_network(network, self.default_network)
         self.previous_action = self.network.has_memory if previous_action is None else previous_action
         self.observation_change = observation_change
+        self.frames = frames
+        check_frames(frames)
         self.shared_encoder = shared_encoder
         self.critic_memory = critic_memory
         self.encoder_learning_rate_ratio = encoder_learning_rate_ratio
@@ -78,7 +83,7 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
     def _get_constructor_parameters(self) -> dict[str, Any]:
         names = (
             "network", "previous_action", "shared_encoder", "critic_memory", "encoder_learning_rate_ratio",
-            "observation_change", "share_features_extractor",  # which SB3 forgets
+            "observation_change", "frames", "share_features_extractor",  # which SB3 forgets
         )  # fmt: skip
         return super()._get_constructor_parameters() | {name: getattr(self, name) for name in names}
 
@@ -98,12 +103,12 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
         change = self.observation_change
         if change is None:
             change = self.network.has_memory and are_real_vectors(self.observation_space)
-        self.encoder = Encoder(self.features_dim, self._action_dim, self.network, change)
+        self.encoder = Encoder(self.features_dim, self._action_dim, self.network, change, self.frames)
         self.critic_encoder: Encoder | None = None
         if not self.shared_encoder:
             blank = replace(self.network, pattern="N" * self.network.num_layers)
             config = self.network if self.critic_memory else blank
-            self.critic_encoder = Encoder(self.features_dim, self._action_dim, config, change)
+            self.critic_encoder = Encoder(self.features_dim, self._action_dim, config, change, self.frames)
         self._actor_parts = len(self.encoder.initial_state(0))
         self.mlp_extractor = Heads(self.encoder.latent_dim, self.net_arch, self.activation_fn, self.device)
 

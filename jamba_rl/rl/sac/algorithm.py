@@ -16,11 +16,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, RolloutReturn, Schedule
-from stable_baselines3.common.utils import polyak_update
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from jamba_rl.nn import State
+from jamba_rl.rl.adam import Adam
 from jamba_rl.rl.finite import check_experience, one_row
 from jamba_rl.rl.optimizer import keep_ratios
 from jamba_rl.rl.options import policy_named
@@ -30,6 +30,9 @@ from jamba_rl.rl.sac.policy import RecurrentSACPolicy
 from jamba_rl.rl.sac.replay import ReplayedSequences, SequenceReplayBuffer
 from jamba_rl.rl.sac.replay_file import env_name, load_replay
 from jamba_rl.rl.sequences import to_arrays, to_tensors
+
+
+OBSERVED = 16  # of so many updates, one looks at how much observations usually change: a mean over all experience
 
 
 class RecurrentSAC(SAC):
@@ -95,6 +98,8 @@ class RecurrentSAC(SAC):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`n_steps=")  # this buffer does know them
             super()._setup_model()
+        if self.log_ent_coef is not None:
+            self.ent_coef_optimizer = Adam([self.log_ent_coef], lr=self.lr_schedule(1))  # the same in fewer operations
         # a loaded memory is kept, so that learning goes on in mid-episode; not with other envs, though
         empty = self.policy.initial_state(self.n_envs, critic=self._carries_critic)
         if [part.shape for part in self._last_state] == [part.shape for part in empty]:
@@ -173,13 +178,14 @@ class RecurrentSAC(SAC):
             batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
             if step == 0:
                 self._update_rates()
+            if (self._n_updates + step) % OBSERVED == 0:
                 self.policy.observe(batch.observations)
             if self.use_sde:
                 self.actor.reset_noise()
             for name, loss in self._update(batch).items():
                 losses.setdefault(name, []).append(loss)
             if step % self.target_update_interval == 0:
-                polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
+                self.policy.follow(self.tau)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         means = {name: float(np.mean(values)) for name, values in losses.items()} | self.policy.routers.means()
@@ -215,12 +221,12 @@ class RecurrentSAC(SAC):
         """The weight of the entropy before its own update, and what to log."""
         if self.ent_coef_optimizer is None or self.log_ent_coef is None:
             return self.ent_coef_tensor, {"ent_coef": self.ent_coef_tensor.item()}
-        alpha = self.log_ent_coef.detach().exp()
         assert isinstance(self.target_entropy, float)
+        alpha = self.log_ent_coef.detach().exp()
         surplus = lesson.mean(choices.log_prob.detach() + self.target_entropy)
-        loss = -(self.log_ent_coef * surplus).sum()
-        _descend(self.ent_coef_optimizer, loss)
-        return alpha, {"ent_coef": alpha.item(), "ent_coef_loss": loss.item()}
+        self.log_ent_coef.grad = -surplus.view(1)  # of -log_ent_coef * surplus
+        self.ent_coef_optimizer.step()
+        return alpha, {"ent_coef": alpha.item(), "ent_coef_loss": -(alpha.log() * surplus).item()}
 
     def _update_rates(self) -> None:
         optimizers = [self.actor.optimizer, self.critic.optimizer]
@@ -271,6 +277,7 @@ class RecurrentSAC(SAC):
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Make a step down a loss; whatever else it depends on is left without a gradient."""
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward(inputs=[parameter for group in optimizer.param_groups for parameter in group["params"]])
     optimizer.step()

@@ -88,20 +88,18 @@ def critic_loss(lesson: Lesson, critic: RecurrentCritic, latents: Tensor, goals:
 def actor_loss(
     lesson: Lesson, critic: RecurrentCritic, latents: Tensor, choices: Choices, alpha: Tensor, believed: int
 ) -> Tensor:
-    """The value of the actor's choices and its entropy, negative; critics and their memory learn nothing from it.
+    """The value of the actor's choices and its entropy, negative; the critics' memory learns nothing from it.
 
     :param latents: (B, T, L) of the critics' memory
     :param choices: at T steps
     :param believed: below the number of critics the mean of all counts (Chen et al. 2021, arXiv 2101.05982), else
         the lowest value
     """
-    critic.q_networks.requires_grad_(requires_grad=False)
-    values = judge(critic, latents.detach(), choices.actions)
-    critic.q_networks.requires_grad_(requires_grad=True)
+    values = judge(critic, latents.detach(), choices.actions, learns=False)
     value = values.mean(-1) if believed < values.shape[-1] else values.amin(-1)
     return lesson.mean(alpha * choices.log_prob - value)
 
 
-def judge(critic: RecurrentCritic, latents: Tensor, actions: Tensor) -> Tensor:
+def judge(critic: RecurrentCritic, latents: Tensor, actions: Tensor, learns: bool = True) -> Tensor:
     """Values (B, T, n_critics) of actions (B, T, A) at latents (B, T, L)."""
-    return critic(latents.flatten(0, 1), actions.flatten(0, 1)).view(*latents.shape[:2], -1)
+    return critic(latents.flatten(0, 1), actions.flatten(0, 1), learns).view(*latents.shape[:2], -1)

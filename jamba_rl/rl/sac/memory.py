@@ -9,7 +9,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor
 
-from jamba_rl.nn import JambaConfig, State
+from jamba_rl.nn import State
 from jamba_rl.rl.encoder import Encoded, Encoder
 from jamba_rl.rl.sequences import Sequences
 
@@ -18,9 +18,8 @@ class Memory(BaseModel):
     """A features extractor and an encoder: from observations and previous actions to latents.
 
     :param extractor: of features, for one observation
-    :param action_dim: width of the previous action (A), 0 if it is not seen
-    :param network: the backbone
-    :param change: whether it also sees how features have changed since the step before
+    :param encoder: of features and previous actions
+    :param action_dim: width of the previous action that it reads (A), 0 if none
     :param normalize_images: as of SB3's policies
     """
 
@@ -31,16 +30,14 @@ class Memory(BaseModel):
         observation_space: spaces.Space,
         action_space: spaces.Space,
         extractor: BaseFeaturesExtractor,
+        encoder: Encoder,
         action_dim: int,
-        network: JambaConfig,
-        change: bool,
         normalize_images: bool,
     ) -> None:
         super().__init__(
             observation_space, action_space, features_extractor=extractor, normalize_images=normalize_images
         )
-        self.encoder = Encoder(extractor.features_dim, action_dim, network, change)
-        self.action_dim = action_dim
+        self.encoder, self.action_dim = encoder, action_dim
 
     def forward(self, windows: Sequences, state: State) -> Encoded:
         """Encode B windows of T steps, with this memory before the first; latents (B, T, L)."""

@@ -10,10 +10,12 @@ from stable_baselines3.common.policies import BaseModel
 from stable_baselines3.common.preprocessing import get_action_dim
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
 from stable_baselines3.common.type_aliases import PyTorchObs
-from stable_baselines3.sac.policies import Actor
+from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN, Actor
 from torch import Tensor, nn
 
+from jamba_rl.rl.sac.layers import run_layers
 from jamba_rl.rl.sac.memory import Memory
+from jamba_rl.rl.sac.squashed import squashed_sample
 
 
 class RecurrentActor(Actor):
@@ -30,6 +32,21 @@ class RecurrentActor(Actor):
         """Return the latents, which are what this actor reads in place of observations."""
         assert isinstance(obs, Tensor)
         return obs
+
+    def get_action_dist_params(self, obs: PyTorchObs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """As SB3's, of latents (N, L)."""
+        assert isinstance(obs, Tensor)
+        hidden = run_layers(self.latent_pi, obs)
+        if self.use_sde:
+            return self.mu(hidden), self.log_std, {"latent_sde": hidden}  # type: ignore[dict-item]
+        return self.mu(hidden), self.log_std(hidden).clamp(LOG_STD_MIN, LOG_STD_MAX), {}
+
+    def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+        """Sample actions (N, A) in [-1, 1] for latents (N, L), with their log probabilities (N,)."""
+        mean, log_std, kwargs = self.get_action_dist_params(obs)
+        if self.use_sde:
+            return self.action_dist.log_prob_from_params(mean, log_std, **kwargs)
+        return squashed_sample(mean, log_std, torch.randn_like(mean))
 
 
 class RecurrentCritic(BaseModel):
@@ -67,7 +84,10 @@ class RecurrentCritic(BaseModel):
             for _ in range(n_critics)
         )
 
-    def forward(self, latents: Tensor, actions: Tensor) -> Tensor:
-        """Values (N, n_critics) of actions (N, A) in [-1, 1] at latents (N, L)."""
+    def forward(self, latents: Tensor, actions: Tensor, learns: bool = True) -> Tensor:
+        """Values (N, n_critics) of actions (N, A) in [-1, 1] at latents (N, L).
+
+        :param learns: whether the critics' own gradients are wanted
+        """
         inputs = torch.cat([latents, actions], dim=1)
-        return torch.cat([network(inputs) for network in self.q_networks], dim=1)
+        return torch.cat([run_layers(network, inputs, learns) for network in self.q_networks], dim=1)

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from jamba_rl.nn import JambaConfig, State
 from jamba_rl.nn.mixer import keep
 from jamba_rl.rl.adam import Adam
+from jamba_rl.rl.encoder import Encoder
 from jamba_rl.rl.extractors import are_real_vectors, default_extractor
 from jamba_rl.rl.optimizer import policy_groups
-from jamba_rl.rl.options import as_network, check_ratio
+from jamba_rl.rl.options import as_network, check_frames, check_ratio
 from jamba_rl.rl.recurrent import RecurrentPolicy
 from jamba_rl.rl.routers import RouterTraining
 from jamba_rl.rl.sac.memory import Memory
@@ -38,6 +39,7 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         one action back is a memory too
     :param observation_change: they also see how the observation has changed since the step before, in units of its
         usual change; default: if the backbone has a memory and observations are vectors of real numbers
+    :param frames: how many observations they see at once, the present one last: a memory for networks that have none
     :param shared_encoder: the actor reads the critics' memory, which their loss alone trains
     :param encoder_learning_rate_ratio: learning rate of memories in units of everything else's; ``RecurrentSAC``
         keeps it when the schedule changes the rate
@@ -61,6 +63,7 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         network: JambaConfig | dict[str, Any] | None = None,
         previous_action: bool | None = None,
         observation_change: bool | None = None,
+        frames: int = 1,
         shared_encoder: bool = False,
         encoder_learning_rate_ratio: float = 1.0,
         n_critics: int = 2,
@@ -77,6 +80,8 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         if observation_change is None:
             observation_change = remembers and are_real_vectors(observation_space)
         self.observation_change = observation_change
+        self.frames = frames
+        check_frames(frames)
         self.shared_encoder = shared_encoder
         check_ratio(encoder_learning_rate_ratio)
         self.encoder_learning_rate_ratio = encoder_learning_rate_ratio
@@ -100,7 +105,8 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         names = (
-            "network", "previous_action", "observation_change", "shared_encoder", "encoder_learning_rate_ratio",
+            "network", "previous_action", "observation_change", "frames", "shared_encoder",
+            "encoder_learning_rate_ratio",
             "target_critics", "critic_layer_norm",
         )  # fmt: skip
         return super()._get_constructor_parameters() | {name: getattr(self, name) for name in names}
@@ -141,10 +147,8 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
     def _make_memory(self) -> Memory:
         extractor = self.make_features_extractor()
         size = self._action_dim if self.previous_action else 0
-        return Memory(
-            self.observation_space, self.action_space, extractor, size, self.network, self.observation_change,
-            self.normalize_images,
-        )  # fmt: skip
+        encoder = Encoder(extractor.features_dim, size, self.network, self.observation_change, self.frames)
+        return Memory(self.observation_space, self.action_space, extractor, encoder, size, self.normalize_images)
 
     @property
     def memories(self) -> dict[str, Memory]:
@@ -204,6 +208,11 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         """Shape of one action."""
         assert self.action_space.shape is not None
         return self.action_space.shape
+
+    @torch.no_grad()
+    def follow(self, tau: float) -> None:
+        """Move the target critics towards the critics by this fraction of the way."""
+        torch._foreach_lerp_(list(self.critic_target.parameters()), list(self.critic.parameters()), tau)
 
     def took(self, actions: Tensor, state: State) -> State:
         """The memory if these actions (n, A) in [-1, 1] were taken, and not those that were chosen."""
