@@ -1,11 +1,9 @@
 """What an agent sees of its envs: normalised, and with as much of the past as its data say.
 
 There is one order of wrappers, made by `view` alone, so that training, a resumed training and
-evaluation cannot differ in anything but where the statistics come from:
-
-- histories are put together of what the envs show, and then scaled (``VecHistoryNormalize``), since
-  a replay buffer keeps what was seen and scales it when it samples;
-- frames are scaled, and then stacked: each by the statistics of its own time, and those of one frame.
+evaluation cannot differ in anything but where the statistics come from. Histories are put together
+of what the envs show, and then scaled (``VecHistoryNormalize``), since a replay buffer keeps what
+was seen and scales it when it samples.
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.agent import AnyAgent, Normalize, PPOAgent, WindowAgent
+from jamba_rl.lab.agent import AnyAgent, Normalize, WindowAgent
 from jamba_rl.lab.run import loading
 from jamba_rl.rl import VecHistory, VecHistoryNormalize
 from jamba_rl.rl.window.history import is_history
@@ -38,14 +36,7 @@ def view(agent: AnyAgent, venv: VecEnv, statistics: Statistics) -> VecEnv:
             venv = VecHistory(venv, agent.history)
         except ValueError as error:
             raise UserError(f"agent {agent.name!r}: history: {error}") from error
-    frames = agent.frames if isinstance(agent, PPOAgent) else 1
-    if frames > 1 and not _is_vector(venv.observation_space):
-        raise UserError(
-            f"agent {agent.name!r}: frames: only vectors can be stacked, and the env shows {venv.observation_space}; "
-            "take frames 1"
-        )
-    normalized = statistics(venv)
-    return VecFrameStack(normalized, frames) if frames > 1 else normalized
+    return statistics(venv)
 
 
 def fresh(normalize: Normalize, gamma: float) -> Statistics:
@@ -102,10 +93,6 @@ def frozen(normalizer: VecNormalize) -> Statistics:
 def _at_rest(normalized: VecNormalize) -> VecNormalize:
     normalized.training = normalized.norm_reward = False
     return normalized
-
-
-def _is_vector(space: spaces.Space) -> bool:
-    return isinstance(space, spaces.Box) and len(space.shape) == 1
 
 
 def _is_real(space: spaces.Space) -> bool:

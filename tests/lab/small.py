@@ -6,12 +6,15 @@ from jamba_rl.lab.config import RunConfig, configure
 
 NETWORK = ["network.d_model=8", "network.num_heads=2", "policy.net_arch=[8]"]
 PPO = ["n_steps=32", "batch_size=32", "n_epochs=1", *NETWORK]
+SAC = ["learning_starts=20", "train_freq=2", "batch_size=8", "sequence_length=4", "buffer_size=1000"]
 WINDOW = ["history=4", "network.window=4"]
 SETTINGS = {
     "ppo-jamba-moe": PPO,
     "ppo-mlp-framestack": PPO,
     "ppo-jamba-window": [*PPO, *WINDOW],
-    "sac-jamba-window": ["learning_starts=20", "train_freq=2", "batch_size=8", *NETWORK, *WINDOW],
+    "sac-jamba": [*SAC, *NETWORK, "network.window=4"],
+    "sac-mlp-framestack": [*SAC, *NETWORK],
+    "sac-jamba-window": [*SAC[:3], *NETWORK, *WINDOW],
 }
 
 

@@ -9,34 +9,38 @@ from gymnasium import spaces
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import ALGORITHMS, load_agent
-from jamba_rl.lab.build import learned_parameters, policy_kwargs
+from jamba_rl.lab.build import learned_parameters, policy_kwargs, sac_policy_kwargs
 from jamba_rl.nn import JambaConfig
 from jamba_rl.rl import JambaPolicy
+from jamba_rl.rl.sac.policies import JambaPolicy as SACPolicy
 from jamba_rl.tasks import load_task
 
 PROTOCOL = load_task("pendulum-p").protocol.ppo
 BOX = spaces.Box(-1.0, 1.0, (6,))
 ALL = catalogue.names("agents")
 PPO_AGENTS = [name for name in ALL if load_agent(name).algorithm == "ppo"]
+SAC_AGENTS = [name for name in ALL if load_agent(name).algorithm == "sac"]
+COMPARED = [*PPO_AGENTS, *SAC_AGENTS]
 
 
 def active_parameters(name: str, observations: int = 6) -> int:
     """Parameters that one step meets, of an agent's network for 6 actions."""
-    agent = load_agent(name)
-    seen = spaces.Box(-1.0, 1.0, (observations * agent.frames,))
-    policy = JambaPolicy(seen, BOX, lambda _: 1e-3, **policy_kwargs(agent, PROTOCOL))
-    return learned_parameters(policy).active
+    agent, seen = load_agent(name), spaces.Box(-1.0, 1.0, (observations,))
+    policy = JambaPolicy if agent.algorithm == "ppo" else SACPolicy
+    kwargs = policy_kwargs(agent, PROTOCOL) if agent.algorithm == "ppo" else sac_policy_kwargs(agent)
+    return learned_parameters(policy(seen, BOX, lambda _: 1e-3, **kwargs)).active
 
 
 def test_there_are_agents_of_every_algorithm() -> None:
     assert {load_agent(name).algorithm for name in ALL} == set(ALGORITHMS)
     assert len(PPO_AGENTS) >= 9
+    assert len(SAC_AGENTS) >= 8
 
 
-@pytest.mark.parametrize("name", PPO_AGENTS)
+@pytest.mark.parametrize("name", COMPARED)
 def test_compared_agents_differ_in_what_they_remember_alone(name: str) -> None:
-    own = {"name", "description", "network", "frames"}
-    assert load_agent(name).model_dump(exclude=own) == load_agent("ppo-jamba").model_dump(exclude=own)
+    own, algorithm = {"name", "description", "network", "frames"}, load_agent(name).algorithm
+    assert load_agent(name).model_dump(exclude=own) == load_agent(f"{algorithm}-jamba").model_dump(exclude=own)
 
 
 def test_an_agent_of_stock_ppo_differs_from_ours_in_what_stock_lacks_alone() -> None:
@@ -59,19 +63,21 @@ def test_an_agent_of_stock_ppo_differs_from_ours_in_what_stock_lacks_alone() -> 
 
 @pytest.mark.parametrize("name", ALL)
 def test_an_agents_file_holds_its_network_alone(name: str) -> None:
-    kept = {"ppo-mlp-framestack": {"frames"}}.get(name, set())  # the memory of one whose network has none
+    kept = {"frames"} if name.endswith("framestack") else set()  # the memory of one whose network has none
     assert set(catalogue.load(catalogue.find("agents", name))) == {"description", "algorithm", "network"} | kept
 
 
 def test_compared_agents_do_differ() -> None:
-    networks = [load_agent(name).network for name in PPO_AGENTS]
-    assert len(set(networks)) == len(networks)
+    for agents in (PPO_AGENTS, SAC_AGENTS):
+        networks = [load_agent(name).network for name in agents]
+        assert len(set(networks)) == len(networks)
 
 
 @pytest.mark.parametrize("observations", [2, 6, 17], ids=["as pendulum-p", "as between", "as halfcheetah"])
 def test_compared_agents_have_equal_parameters_within_a_tenth(observations: int) -> None:
-    sizes = {name: active_parameters(name, observations) for name in PPO_AGENTS}
-    assert max(sizes.values()) <= 1.1 * min(sizes.values()), sizes
+    for agents in (PPO_AGENTS, SAC_AGENTS):
+        sizes = {name: active_parameters(name, observations) for name in agents}
+        assert max(sizes.values()) <= 1.1 * min(sizes.values()), sizes
 
 
 def test_of_experts_a_step_meets_half() -> None:
@@ -119,7 +125,7 @@ def test_a_file_of_ones_own_goes_over_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("network: {}\n", "key 'algorithm' is missing (valid: ppo, sb3-ppo, sb3-sac)"),
+        ("network: {}\n", "key 'algorithm' is missing (valid: ppo, sac, sb3-ppo, sb3-sac)"),
         ("algorithm: ppo\nnetwork: {}\nn_epochs: 3\n", "'n_epochs' belongs to the task: protocol.ppo.n_epochs"),
         ("algorithm: pppo\nnetwork: {}\n", "did you mean 'ppo'"),
         ("algorithm: [ppo]\nnetwork: {}\n", "unknown algorithm"),

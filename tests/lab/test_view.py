@@ -6,16 +6,14 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import Normalize, load_agent
-from jamba_rl.lab.build import make_model
 from jamba_rl.lab.view import fresh, frozen, saved, view
 from jamba_rl.rl import VecHistoryNormalize
 from jamba_rl.tasks import make_env
 from tests.conftest import tiny_config
-from tests.lab.small import small_config
 
 BOTH, NEITHER = Normalize(observations=True, rewards=True), Normalize(observations=False, rewards=False)
 FRAMES, HISTORY, PLAIN = (load_agent(name) for name in ("ppo-mlp-framestack", "ppo-jamba-window", "ppo-jamba"))
@@ -73,34 +71,6 @@ def test_of_a_dict_the_real_numbers_are_normalised() -> None:
     assert fresh(BOTH, 0.9)(still(spaces.Dict({"choice": spaces.Discrete(3)}))).norm_obs is False
 
 
-def test_frames_are_normalised_each_at_its_time_and_then_stacked() -> None:
-    venv = view(FRAMES, make_env("HalfCheetah-v5", 2, seed=3), fresh(BOTH, 0.9))
-    assert isinstance(venv, VecFrameStack)
-    normalizer = inner(venv)
-    frames = []
-    seen = venv.reset()
-    for _ in range(6):
-        # by the statistics that this very frame is the latest part of
-        frames.append(normalizer.normalize_obs(normalizer.get_original_obs()))
-        past = [np.zeros_like(frames[0])] * 3 + frames
-        np.testing.assert_array_equal(seen, np.concatenate(past[-4:], axis=-1))
-        seen = venv.step(np.ones((2, 6), np.float32))[0]
-    assert normalizer.obs_rms.mean.shape == (17,)  # of one frame
-    assert np.abs(frames[-1] - normalizer.get_original_obs()).max() > 0.1  # so it was scaled
-
-
-def test_a_model_learns_from_normalised_frames() -> None:
-    model = make_model(small_config("ppo-mlp-framestack"), make_env("pendulum-p", 2, seed=0))
-    model.learn(64)
-    seen, normalizer = model.rollout_buffer.observations, model.get_vec_normalize_env()
-    assert seen.shape[-1] == 4 * 2
-    if seen.shape[0] != 32:
-        seen = seen.reshape(-1, 32, 8).swapaxes(0, 1)  # the buffer puts envs first once it was sampled from
-    np.testing.assert_array_equal(seen[1:, :, :6], seen[:-1, :, 2:])
-    assert normalizer.obs_rms.count == pytest.approx(64 + 2, abs=0.1)
-    assert not np.allclose(seen[-1, :, -2:], normalizer.unnormalize_obs(seen[-1, :, -2:]), atol=0.01)
-
-
 def test_evaluation_sees_what_training_sees() -> None:
     """With the same statistics, which it leaves as they are; rewards are those of the env."""
     for agent in (FRAMES, HISTORY, PLAIN):
@@ -143,16 +113,13 @@ def test_histories_have_one_scale_for_all_steps() -> None:
     assert view(HISTORY, make_env("pendulum-p"), fresh(NEITHER, 0.9)).norm_obs is False
 
 
-def test_one_frame_is_not_stacked() -> None:
-    assert type(view(PLAIN, make_env("pendulum-p"), fresh(BOTH, 0.9))) is VecNormalize
+def test_frames_are_stacked_by_the_policy() -> None:
+    for agent in (PLAIN, FRAMES):
+        assert type(view(agent, make_env("pendulum-p"), fresh(BOTH, 0.9))) is VecNormalize
 
 
 @pytest.mark.parametrize("space", [DICT, IMAGE, spaces.Discrete(3)], ids=["dict", "image", "number"])
 def test_what_is_no_vector_has_no_past_to_be_seen(space: spaces.Space) -> None:
-    with pytest.raises(
-        UserError, match=r"^agent 'ppo-mlp-framestack': frames: only vectors can be stacked, .*frames 1$"
-    ):
-        view(FRAMES, still(space), fresh(BOTH, 0.9))
     with pytest.raises(UserError, match=r"^agent 'ppo-jamba-window': history: a history is of vectors, not of"):
         view(HISTORY, still(space), fresh(BOTH, 0.9))
     assert view(tiny_config().agent, still(space), fresh(BOTH, 0.9)).observation_space == space

@@ -1,8 +1,9 @@
 """What learns, as data: an algorithm with its hyperparameters, and a network."""
 
-from jamba_rl.lab.agent.base import Agent, Heads, Normalize
+from jamba_rl.lab.agent.base import Agent, Heads, Normalize, RecurrentAgent
 from jamba_rl.lab.agent.load import ALGORITHMS, AnyAgent, kind_of, load_agent
 from jamba_rl.lab.agent.ppo import PPOAgent
+from jamba_rl.lab.agent.sac import SACAgent
 from jamba_rl.lab.agent.stock import StockPPOAgent, StockSACAgent, WindowAgent
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "Heads",
     "Normalize",
     "PPOAgent",
+    "RecurrentAgent",
+    "SACAgent",
     "StockPPOAgent",
     "StockSACAgent",
     "WindowAgent",

@@ -60,3 +60,17 @@ class Agent(Data):
     @field_serializer("network")
     def _network_fields(self, network: JambaConfig) -> dict[str, Any]:
         return {field.name: getattr(network, field.name) for field in dataclasses.fields(network) if field.init}
+
+
+class RecurrentAgent(Agent):
+    """What agents have whose memory is carried from step to step; the policies' docstrings explain the keys.
+
+    ``frames`` is how many normalised observations are seen at once, the present one last: the
+    memory of those who have none.
+    """
+
+    shared_encoder: bool
+    encoder_learning_rate_ratio: PositiveFloat
+    previous_action: bool | None
+    observation_change: bool | None
+    frames: PositiveInt

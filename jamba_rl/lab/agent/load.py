@@ -9,12 +9,14 @@ from pydantic import Field
 
 from jamba_rl import catalogue
 from jamba_rl.lab.agent.ppo import PPOAgent
+from jamba_rl.lab.agent.sac import SACAgent
 from jamba_rl.lab.agent.stock import StockPPOAgent, StockSACAgent
 from jamba_rl.tasks.spec import PARTS_BY_NAME
 
-AnyAgent = Annotated[PPOAgent | StockPPOAgent | StockSACAgent, Field(discriminator="algorithm")]
-ALGORITHMS: dict[str, type[PPOAgent | StockPPOAgent | StockSACAgent]] = {
+AnyAgent = Annotated[PPOAgent | SACAgent | StockPPOAgent | StockSACAgent, Field(discriminator="algorithm")]
+ALGORITHMS: dict[str, type[PPOAgent | SACAgent | StockPPOAgent | StockSACAgent]] = {
     "ppo": PPOAgent,
+    "sac": SACAgent,
     "sb3-ppo": StockPPOAgent,
     "sb3-sac": StockSACAgent,
 }
@@ -39,7 +41,7 @@ def load_agent(name: str, settings: Mapping[str, Any] | None = None) -> AnyAgent
     return catalogue.check(kind, catalogue.merge(data, settings), "--set")
 
 
-def kind_of(data: Mapping[str, Any], source: object) -> type[PPOAgent | StockPPOAgent | StockSACAgent]:
+def kind_of(data: Mapping[str, Any], source: object) -> type[PPOAgent | SACAgent | StockPPOAgent | StockSACAgent]:
     """The class of an agent, by its ``algorithm``.
 
     :param source: what to name in an error

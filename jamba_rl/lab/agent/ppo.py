@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from jamba_rl.lab.agent.base import Agent
+from jamba_rl.lab.agent.base import Agent, RecurrentAgent
 from jamba_rl.tasks.spec import Fraction, PartName
 
 
@@ -22,18 +22,9 @@ class PPOHyperparameters(Agent):
     target_kl: PositiveFloat | None
 
 
-class PPOAgent(PPOHyperparameters):
-    """``RecurrentPPO``, whose memory is carried from step to step; its docstring explains the keys.
-
-    ``frames`` is how many normalised observations are seen at once, the present one last: the
-    memory of those who have none.
-    """
+class PPOAgent(PPOHyperparameters, RecurrentAgent):
+    """``RecurrentPPO``, whose memory is carried from step to step; its docstring explains the keys."""
 
     algorithm: Literal["ppo"]
     sequence_length: Annotated[int, Field(ge=1)] | None
     warm_up: Fraction
-    shared_encoder: bool
-    encoder_learning_rate_ratio: PositiveFloat
-    previous_action: bool | None
-    observation_change: bool | None
-    frames: PositiveInt

@@ -8,7 +8,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import LinearSchedule
 from torch import nn
 
-from jamba_rl.lab.agent import Agent
+from jamba_rl.lab.agent import Agent, RecurrentAgent
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
@@ -17,6 +17,12 @@ def learning_rate(agent: Agent) -> float | Schedule:
     """The learning rate, or how it falls to 0."""
     rate = agent.learning_rate
     return rate if agent.learning_rate_schedule == "constant" else LinearSchedule(rate, 0.0, 1.0)
+
+
+def memory(agent: RecurrentAgent) -> dict[str, Any]:
+    """Arguments of every policy whose memory is carried from step to step."""
+    names = ("shared_encoder", "encoder_learning_rate_ratio", "previous_action", "observation_change", "frames")
+    return network_and_heads(agent) | {name: getattr(agent, name) for name in names}
 
 
 def network_and_heads(agent: Agent) -> dict[str, Any]:

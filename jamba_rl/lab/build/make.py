@@ -14,12 +14,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.build.ppo import make_ppo
 from jamba_rl.lab.build.replay import read_replay
+from jamba_rl.lab.build.sac import make_sac
 from jamba_rl.lab.build.stock import make_stock_ppo, make_stock_sac
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.lab.run import Checkpoint, loading
 from jamba_rl.lab.seeds import derived_seed
 from jamba_rl.lab.view import fresh, saved, view
-from jamba_rl.rl import RecurrentPPO
+from jamba_rl.rl import RecurrentPPO, RecurrentSAC
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def _bounded(space: spaces.Space) -> bool:
 
 ALGORITHMS = {
     "ppo": Algorithm("PPO", RecurrentPPO, make_ppo, _any_but_unbounded),
+    "sac": Algorithm("SAC", RecurrentSAC, make_sac, _bounded),
     "sb3-ppo": Algorithm("PPO", PPO, make_stock_ppo, _any_but_unbounded),
     "sb3-sac": Algorithm("SAC", SAC, make_stock_sac, _bounded),
 }

@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import Agent, PPOAgent
 from jamba_rl.lab.agent.ppo import PPOHyperparameters
-from jamba_rl.lab.build.common import learning_rate, network_and_heads
+from jamba_rl.lab.build.common import learning_rate, memory
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.rl import RecurrentPPO
 from jamba_rl.tasks.spec import PPOProtocol
@@ -42,13 +42,7 @@ def policy_kwargs(agent: Agent, protocol: PPOProtocol) -> dict[str, Any]:
     """
     if not isinstance(agent, PPOAgent):
         raise UserError(f"agent {agent.name!r} is none of RecurrentPPO: it needs algorithm ppo")
-    return network_and_heads(agent) | {
-        "log_std_init": protocol.log_std_init,
-        "shared_encoder": agent.shared_encoder,
-        "encoder_learning_rate_ratio": agent.encoder_learning_rate_ratio,
-        "previous_action": agent.previous_action,
-        "observation_change": agent.observation_change,
-    }
+    return memory(agent) | {"log_std_init": protocol.log_std_init}
 
 
 def ppo_arguments(agent: PPOHyperparameters, protocol: PPOProtocol) -> dict[str, Any]:

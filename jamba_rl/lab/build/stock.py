@@ -6,8 +6,9 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.lab.agent import StockPPOAgent, StockSACAgent
-from jamba_rl.lab.build.common import learning_rate, network_and_heads
+from jamba_rl.lab.build.common import network_and_heads
 from jamba_rl.lab.build.ppo import ppo_arguments
+from jamba_rl.lab.build.sac import sac_arguments
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.rl import HistoryReplayBuffer
 
@@ -41,15 +42,7 @@ def make_stock_sac(config: RunConfig, venv: VecEnv) -> SAC:
     return SAC(
         "JambaPolicy",
         venv,
-        learning_rate=learning_rate(agent),
-        gamma=protocol.gamma,
-        learning_starts=protocol.learning_starts,
-        train_freq=protocol.train_freq,
-        gradient_steps=protocol.gradient_steps,
-        batch_size=agent.batch_size,
-        buffer_size=agent.buffer_size,
-        tau=agent.tau,
-        ent_coef=agent.ent_coef,
+        **sac_arguments(agent, protocol),
         replay_buffer_class=HistoryReplayBuffer,
         policy_kwargs=network_and_heads(agent) | {"share_features_extractor": agent.share_features_extractor},
         seed=config.seed,

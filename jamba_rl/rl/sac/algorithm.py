@@ -31,7 +31,6 @@ from jamba_rl.rl.sac.replay import ReplayedSequences, SequenceReplayBuffer
 from jamba_rl.rl.sac.replay_file import env_name, load_replay
 from jamba_rl.rl.sequences import to_arrays, to_tensors
 
-
 OBSERVED = 16  # of so many updates, one looks at how much observations usually change: a mean over all experience
 
 

@@ -11,23 +11,23 @@ from torch.autograd.function import once_differentiable
 from jamba_rl.kernels.layers import hooked, only_multiplies
 
 
-def run_layers(net: nn.Sequential, x: Tensor, learns: bool = True) -> Tensor:
+def run_layers(net: nn.Module, x: Tensor, learns: bool = True) -> Tensor:
     """Return ``net(x)`` for x (N, F), in one step of autograd where it is linear layers and ReLU in turn.
 
     Between large products, the dozen steps that autograd takes for each network cost as much as one of them.
 
     :param learns: whether gradients of the layers are wanted too, and not only that of x
     """
-    if not _is_plain(net, x):
+    if not isinstance(net, nn.Sequential) or not _is_plain(net, x):
         y: Tensor = net(x)
         return y
     parameters = [
         parameter for layer in net if isinstance(layer, nn.Linear) for parameter in (layer.weight, layer.bias)
     ]
     if not learns:
-        parameters = [parameter.detach() for parameter in parameters]  # type: ignore[misc]
-    y = _ReluLayers.apply(x, len(net) % 2 == 0, *parameters)
-    return y
+        parameters = [parameter.detach() for parameter in parameters]
+    result: Tensor = _ReluLayers.apply(x, len(net) % 2 == 0, *parameters)
+    return result
 
 
 def _is_plain(net: nn.Sequential, x: Tensor) -> bool:

@@ -38,8 +38,9 @@ class RecurrentActor(Actor):
         assert isinstance(obs, Tensor)
         hidden = run_layers(self.latent_pi, obs)
         if self.use_sde:
-            return self.mu(hidden), self.log_std, {"latent_sde": hidden}  # type: ignore[dict-item]
-        return self.mu(hidden), self.log_std(hidden).clamp(LOG_STD_MIN, LOG_STD_MAX), {}
+            return self.mu(hidden), self.log_std, {"latent_sde": hidden}
+        log_std: Tensor = self.log_std(hidden)  # type: ignore[operator]
+        return self.mu(hidden), log_std.clamp(LOG_STD_MIN, LOG_STD_MAX), {}
 
     def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Sample actions (N, A) in [-1, 1] for latents (N, L), with their log probabilities (N,)."""

@@ -117,6 +117,23 @@ class SequenceReplayBuffer(ReplayBuffer):
         self.states: list[np.ndarray] = []  # of each part, (n_envs, buffer_size / sequence_length, ...)
         self._state: tuple[np.ndarray, ...] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out of files what was never written."""
+        found = dict(self.__dict__)
+        used = self.buffer_size if (self.counts != self.heads).any() else int(self.heads.max()) + 1
+        for name in ("actions", "rewards", "kinds", "begins"):
+            found[name] = found[name][:, :used]
+        found["frames"] = {key: part[:, :used] for key, part in self.frames.items()}
+        found["states"] = [part[:, : used // self.sequence_length + 1] for part in self.states]
+        return found
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in ("actions", "rewards", "kinds", "begins"):
+            setattr(self, name, _grown(getattr(self, name), self.buffer_size))
+        self.frames = {key: _grown(part, self.buffer_size) for key, part in self.frames.items()}
+        self.states = [_grown(part, self.buffer_size // self.sequence_length) for part in self.states]
+
     def size(self) -> int:
         """Return the number of frames on the shortest tape."""
         return int(self.counts.min())
@@ -257,6 +274,15 @@ class SequenceReplayBuffer(ReplayBuffer):
     def _advance(self, envs: np.ndarray) -> None:
         self.heads[envs] = (self.heads[envs] + 1) % self.buffer_size
         self.counts[envs] = np.minimum(self.counts[envs] + 1, self.buffer_size - 1)
+
+
+def _grown(array: np.ndarray, size: int) -> np.ndarray:
+    """Arrays (n_envs, used, ...) with room for ``size``."""
+    if array.shape[1] >= size:
+        return np.ascontiguousarray(array[:, :size])
+    room = np.zeros((array.shape[0], size, *array.shape[2:]), array.dtype)
+    room[:, : array.shape[1]] = array
+    return room
 
 
 def _returns(rewards: np.ndarray, kinds: np.ndarray, n_steps: int, gamma: float) -> tuple[np.ndarray, ...]:

@@ -95,7 +95,7 @@ def test_the_log_has_means_over_the_minibatches_of_one_update():
     seen = []
     for batch in model.rollout_buffer.get(16):
         model.policy.evaluate_actions(batch.observations, batch.actions)
-        seen.append(model.policy.routers._seen[0])
+        seen.append(model.policy.routers._seen[""])
     assert len(seen) == 2
     means = model.policy.routers.means()
     assert means["router_balance_loss"] == pytest.approx(np.mean([r.balance_loss().item() for r in seen]))
@@ -125,7 +125,7 @@ def test_of_separate_encoders_the_log_has_the_mean():
     collect(model)
     model.policy.routers.clear()
     evaluate(model)
-    seen = model.policy.routers._seen
+    seen = list(model.policy.routers._seen.values())
     expected = sum(routing.balance_loss().item() for routing in seen) / 2
     assert len(seen) == 2
     assert model.policy.routers.means()["router_balance_loss"] == pytest.approx(expected)
