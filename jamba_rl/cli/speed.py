@@ -65,28 +65,31 @@ def core(
 def training(
     agents: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[AGENT]...", help="Whom to time, of those of algorithm ppo. Default: all with a name."),
+        typer.Argument(metavar="[AGENT]...", help="Whom to time, all of PPO or all of SAC. Default: all of PPO."),
     ] = None,
     env: Annotated[str, typer.Option("--env", "-e", metavar="NAME", help="Where.")] = "halfcheetah",
     rounds: Annotated[
         int,
-        typer.Option(callback=at_least(1), metavar="N", help="Timed rounds of 16 rollouts each; the median counts."),
+        typer.Option(callback=at_least(1), metavar="N", help="Timed rounds of 16 turns each; the median counts."),
     ] = 3,
     in_step: Annotated[
         bool, typer.Option("--in-step", help="Let all episodes begin together; else they are spread, as in training.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write training.csv and .json there (training-in-step.*).")
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write training.csv and .json there (training-sac.*)."),
     ] = None,
 ) -> None:
     """Time the training of agents, in turn, in one process on one thread.
 
-    Beside them stand SB3's PPO and, where sb3-contrib is installed, its RecurrentPPO with LSTMs of as many parameters
-    as the first agent has. Everyone has 16 envs, 64 steps, minibatches of 256, 10 epochs and no early stop.
+    Beside agents of PPO stand SB3's PPO and, where sb3-contrib is installed, its RecurrentPPO with LSTMs of as many
+    parameters as the first agent has. Everyone has 16 envs, 64 steps, minibatches of 256, 10 epochs and no early stop.
+    Beside agents of SAC stands SB3's SAC. Everyone has one env, and an update on 256 steps after each of its steps.
 
-    **Example**
+    **Examples**
 
     - `jamba-rl speed training ppo-jamba ppo-mlp`
+    - `jamba-rl speed training sac-jamba sac-mamba`
     """
     from jamba_rl.lab.speed.training import training_speed, training_table, write
 
@@ -100,13 +103,16 @@ def training(
 
 
 def _timed(given: list[str] | None) -> list[str]:
-    """Agents that differ in their network alone, so that nothing else is timed: those given, or all of them."""
-    from jamba_rl.lab.agent import PPOAgent, load_agent
+    """Agents of one algorithm that has a memory: those given, or all of PPO's."""
+    from jamba_rl.lab.agent import load_agent
+    from jamba_rl.lab.speed.training import FIELDS
 
-    names = given or catalogue.names("agents")
-    agents = {name: load_agent(name) for name in names}
-    fit = [name for name, agent in agents.items() if isinstance(agent, PPOAgent) and agent.frames == 1]
-    unfit = [name for name in names if name not in fit]
-    if given and unfit:
-        raise catalogue.UserError(f"agent {unfit[0]!r} cannot be timed: it needs algorithm ppo and frames 1")
-    return fit
+    agents = {name: load_agent(name).algorithm for name in given or catalogue.names("agents")}
+    if not given:
+        return [name for name, algorithm in agents.items() if algorithm == "ppo"]
+    for name, algorithm in agents.items():
+        if algorithm not in FIELDS:
+            raise catalogue.UserError(f"agent {name!r} cannot be timed: it needs algorithm {' or '.join(FIELDS)}")
+        if algorithm != agents[given[0]]:
+            raise catalogue.UserError(f"agents {given[0]!r} and {name!r} are of two algorithms: time one at a time")
+    return given

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarn
 
 
 def test_the_table_has_the_agents_and_the_peers_of_equal_size(tmp_path: Path) -> None:
-    speeds = training_speed("pendulum-p", ["ppo-jamba", "ppo-mlp"], rounds=1, rollouts=1)
+    speeds = training_speed("pendulum-p", ["ppo-jamba", "ppo-mlp"], rounds=1, turns=1)
     names = [speed.name for speed in speeds]
     assert names[:3] == ["ppo-jamba", "ppo-mlp", "SB3 PPO"]
     jamba = speeds[0].parameters
@@ -35,7 +35,7 @@ def test_the_table_has_the_agents_and_the_peers_of_equal_size(tmp_path: Path) ->
 
 @pytest.mark.parametrize("in_step", [False, True])
 def test_envs_are_in_step_when_asked(in_step: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    import jamba_rl.lab.speed.training as module
+    import jamba_rl.lab.speed.training_ppo as module
 
     staggered = []
     make_env = module.make_env
@@ -43,5 +43,14 @@ def test_envs_are_in_step_when_asked(in_step: bool, monkeypatch: pytest.MonkeyPa
         module, "make_env", lambda *args, **kwargs: staggered.append(kwargs["staggered"]) or make_env(*args, **kwargs)
     )
     monkeypatch.setattr(module, "_contrib", lambda env, in_step, parameters: {})
-    training_speed("pendulum-p", ["ppo-mlp"], rounds=1, rollouts=1, in_step=in_step)
+    training_speed("pendulum-p", ["ppo-mlp"], rounds=1, turns=1, in_step=in_step)
     assert staggered == [not in_step] * 2
+
+
+def test_sac_is_timed_against_sac(tmp_path: Path) -> None:
+    speeds = training_speed("pendulum-p", ["sac-ssm", "sac-mlp"], rounds=1, turns=3)
+    assert [speed.name for speed in speeds] == ["sac-ssm", "sac-mlp", "SB3 SAC"]
+    assert all(0 < speed.slowest <= speed.fastest for speed in speeds)
+    path, everything = write(speeds, tmp_path, "pendulum-p")
+    assert path.name == "training-sac.csv"
+    assert json.loads(everything.read_text())["protocol"]["batch_size"] == 256
