@@ -66,16 +66,7 @@ class Encoder(nn.Module):
         :param state: memory before the first step
         :param reset: (B, T) bool, set at the first step of an episode; None for no resets
         """
-        seen = features
-        own: State = ()
-        if self.change is not None or self.stack is not None:
-            resets = reset if reset is not None else features.new_zeros(features.shape[:2], dtype=torch.bool)
-        if self.change is not None:
-            seen = self.change(features, self.change.before(features, state[0], resets))
-            own, state = (self.change.remember(features[:, -1]),), state[1:]
-        if self.stack is not None:
-            seen, after = self.stack(seen, state[0], resets)
-            own, state = (*own, after), state[1:]
+        seen, own, state = self._see(features, state, reset)
         return self._encode(seen, previous, state, own, reset)
 
     def step(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> Encoded:
@@ -90,19 +81,53 @@ class Encoder(nn.Module):
             own, state = (*own, after), state[1:]
         return self._encode(seen, previous, state, own, reset)
 
+    def look_back(self, features: Tensor, reset: Tensor) -> State:
+        """What is seen beside the next frame, of the ``context`` frames before it: the first part of the state.
+
+        :param features: (B, context, F)
+        :param reset: (B, context) bool
+        """
+        return self._see(features, self._own_state(len(features)), reset)[1]
+
     def observe(self, features: Tensor, state: State, reset: Tensor) -> None:
         """Learn from sequences how much features usually change; arguments as of ``forward``."""
         if self.change is not None:
             self.change.update(features, self.change.before(features, state[0], reset))
 
+    @property
+    def context(self) -> int:
+        """How many frames before the present one are seen beside it."""
+        return (self.change is not None) + (0 if self.stack is None else self.stack.frames - 1)
+
+    @property
+    def own_parts(self) -> int:
+        """How many parts of the state come before those of the backbone."""
+        return (self.change is not None) + (self.stack is not None)
+
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` sequences."""
-        state, weight = self.backbone.initial_state(batch), self.embed.weight
-        if self.stack is not None:
-            state = (self.stack.initial_state(batch, weight), *state)
+        return (*self._own_state(batch), *self.backbone.initial_state(batch))
+
+    def _own_state(self, batch: int) -> State:
+        state: State = ()
         if self.change is not None:
-            state = (weight.new_zeros(batch, self.change.size + 1), *state)
+            state += (self.embed.weight.new_zeros(batch, self.change.size + 1),)
+        if self.stack is not None:
+            state += (self.stack.initial_state(batch, self.embed.weight),)
         return state
+
+    def _see(self, features: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State, State]:
+        """Features of sequences with what is seen beside them, the first parts of the state after them, the rest."""
+        seen = features
+        own: State = ()
+        resets = features.new_zeros(features.shape[:2], dtype=torch.bool) if reset is None else reset
+        if self.change is not None:
+            seen = self.change(features, self.change.before(features, state[0], resets))
+            own, state = (self.change.remember(features[:, -1]),), state[1:]
+        if self.stack is not None:
+            seen, after = self.stack(seen, state[0], resets)
+            own, state = (*own, after), state[1:]
+        return seen, own, state
 
     def _encode(self, seen: Tensor, previous: Tensor, state: State, own: State, reset: Tensor | None) -> Encoded:
         """Run the backbone.

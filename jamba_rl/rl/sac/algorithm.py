@@ -97,6 +97,7 @@ class RecurrentSAC(SAC):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`n_steps=")  # this buffer does know them
             super()._setup_model()
+        self.replay_buffer.context = self.policy.context
         if self.log_ent_coef is not None:
             self.ent_coef_optimizer = Adam([self.log_ent_coef], lr=self.lr_schedule(1))  # the same in fewer operations
         # a loaded memory is kept, so that learning goes on in mid-episode; not with other envs, though
@@ -124,7 +125,7 @@ class RecurrentSAC(SAC):
         obs, _ = self.policy.obs_to_tensor(self._last_obs)
         starts = torch.as_tensor(self._last_episode_starts, device=self.device, dtype=torch.bool)
         if self.stored_state:
-            self.replay_buffer.add_state(to_arrays(self._last_state[1:]))  # type: ignore[arg-type]
+            self.replay_buffer.add_state(to_arrays(self.policy.stored(self._last_state)))  # type: ignore[arg-type]
         with torch.no_grad():
             chosen, state = self.policy.choose(obs, self._last_state, starts, deterministic=False)  # type: ignore[arg-type]
         scaled = chosen.cpu().numpy()

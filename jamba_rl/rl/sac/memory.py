@@ -40,17 +40,24 @@ class Memory(BaseModel):
         self.encoder, self.action_dim = encoder, action_dim
 
     def forward(self, windows: Sequences, state: State) -> Encoded:
-        """Encode B windows of T steps, with this memory before the first; latents (B, T, L)."""
-        return self.encoder(self._features(windows), self._seen(windows.previous), state, windows.resets)
+        """Encode B windows of T steps after ``context`` frames that are only looked back on; latents (B, T, L).
+
+        :param windows: of context + T frames
+        :param state: of the backbone before the T steps
+        """
+        features, resets, c = self._features(windows), windows.resets, self.encoder.context
+        own = self.encoder.look_back(features[:, :c], resets[:, :c]) if c else ()
+        return self.encoder(features[:, c:], self._seen(windows.previous[:, c:]), (*own, *state), resets[:, c:])
 
     def step(self, obs: PyTorchObs, previous: Tensor, state: State, starts: Tensor | None) -> Encoded:
         """Encode one step of n envs; latents (n, L)."""
         return self.encoder.step(self.extract_features(obs, self.features_extractor), previous, state, starts)
 
     @torch.no_grad()
-    def observe(self, windows: Sequences, state: State) -> None:
-        """Learn from windows how much observations usually change, if that is seen; arguments as of ``forward``."""
+    def observe(self, windows: Sequences) -> None:
+        """Learn from windows how much observations usually change, if that is seen."""
         if self.encoder.change is not None:
+            state = self.initial_state(len(windows.resets))
             self.encoder.observe(self._features(windows), state, windows.resets)
 
     def initial_state(self, batch: int) -> State:

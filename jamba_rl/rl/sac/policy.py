@@ -184,19 +184,32 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         """The actor's memory, and the critics' that may be behind it."""
         return state[: self._actor_parts], state[self._actor_parts :]
 
+    def stored(self, state: State) -> State:
+        """What of a memory is kept with experience: that of the backbones; the rest can be looked up there."""
+        own = self.actor.memory.encoder.own_parts
+        mine, others = self.split(state[1:])
+        return (*mine[own:], *others[own:])
+
     def states(self, windows: Sequences) -> tuple[State, State]:
-        """What the actor and the critics remember before windows; an empty memory if nothing was stored with them."""
+        """What the backbones of actor and critics remember before windows; nothing if nothing was stored with them."""
+        actor, critic = self.actor.memory.encoder.backbone, self.critic.memory.encoder.backbone
         if not windows.state:
             batch = len(windows.resets)
-            return self.actor.memory.initial_state(batch), self.critic.memory.initial_state(batch)
-        return (windows.state, windows.state) if self.shared_encoder else self.split(windows.state)
+            return actor.initial_state(batch), critic.initial_state(batch)
+        if self.shared_encoder:
+            return windows.state, windows.state
+        size = self._actor_parts - self.actor.memory.encoder.own_parts
+        return windows.state[:size], windows.state[size:]
+
+    @property
+    def context(self) -> int:
+        """How many frames before the first step of a window are seen beside it."""
+        return self.actor.memory.encoder.context
 
     def observe(self, windows: Sequences) -> None:
         """Learn from windows how much observations usually change, if the memories want to know."""
-        actor, critic = self.states(windows)
-        self.critic.memory.observe(windows, critic)
-        if not self.shared_encoder:
-            self.actor.memory.observe(windows, actor)
+        for memory in self.memories.values():
+            memory.observe(windows)
 
     @property
     def critic_name(self) -> str:

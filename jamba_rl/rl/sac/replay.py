@@ -23,7 +23,7 @@ class ReplayedSequences(NamedTuple):
     """B windows of L steps out of the replay, and the frame after each."""
 
     observations: Sequences
-    """L + 1 frames each; the state before them is empty unless states are stored."""
+    """``context`` + L + 1 frames each; the state, before the L steps, is empty unless states are stored."""
     actions: Tensor
     """(B, L, action dimensions), scaled to [-1, 1]."""
     returns: Tensor
@@ -51,6 +51,7 @@ class SequenceReplayBuffer(ReplayBuffer):
     :param burn_in: steps before them that only fill the memory
     :param n_steps: rewards until the value of a later frame stands for the rest
     :param gamma: discount of those rewards
+    :param context: frames before a window that are only looked back on
     :param stored_state: windows begin where a state was kept, every ``sequence_length`` frames; see ``add_state``
     :raises ValueError: a number is out of its bounds
     """
@@ -69,6 +70,7 @@ class SequenceReplayBuffer(ReplayBuffer):
         burn_in: int = 0,
         n_steps: int = 1,
         gamma: float = 0.99,
+        context: int = 0,
         stored_state: bool = False,
     ) -> None:
         BaseBuffer.__init__(self, buffer_size, observation_space, action_space, device, n_envs)
@@ -78,11 +80,12 @@ class SequenceReplayBuffer(ReplayBuffer):
             ("sequence_length", sequence_length, 1),
             ("burn_in", burn_in, 0),
             ("n_steps", n_steps, 1),
+            ("context", context, 0),
         ):
             if isinstance(number, bool) or not isinstance(number, int) or number < lowest:
                 raise ValueError(f"{name} must be a whole number, at least {lowest}, was {number!r}")
         self.sequence_length, self.burn_in, self.n_steps, self.gamma = sequence_length, burn_in, n_steps, gamma
-        self.stored_state = stored_state
+        self.context, self.stored_state = context, stored_state
         self.source: str | None = None  # the env, in files
         self.handle_timeout_termination = handle_timeout_termination
         self.optimize_memory_usage = False
@@ -199,26 +202,27 @@ class SequenceReplayBuffer(ReplayBuffer):
 
     def _windows(self, envs: np.ndarray, first: np.ndarray, env: VecNormalize | None) -> ReplayedSequences:
         """Windows of tapes ``envs`` (B,) that begin with the ``first``-oldest frames (B,)."""
-        oldest = (self.heads - self.counts)[envs]
-        places = ((oldest + first)[:, None] + np.arange(self.length + 1)) % self.buffer_size
+        oldest, c = (self.heads - self.counts)[envs], self.context
+        ages = np.maximum(first[:, None] + np.arange(-c, self.length + 1), 0)
+        places = (oldest[:, None] + ages) % self.buffer_size
         at = (envs[:, None], places)
-        resets, kinds = self.begins[at], self.kinds[at]
+        resets, kinds = self.begins[at], self.kinds[at][:, c:]
         # the frame at the head is no step yet
-        kinds = np.where(self.open[envs][:, None] & (places == self.heads[envs][:, None]), CUT, kinds)
+        kinds = np.where(self.open[envs][:, None] & (places[:, c:] == self.heads[envs][:, None]), CUT, kinds)
+        resets[first < max(c, 1), c] = True  # of what was before the oldest frame nobody knows
         previous = self.actions[envs[:, None], places - 1]
         previous[resets] = 0.0
-        previous[first == 0, 0] = 0.0
         frames = {key: part[at].reshape(-1, *part.shape[2:]) for key, part in self.frames.items()}
         seen = self._normalize_obs(frames.get(ALONE, frames), env)
         observations = (
             {key: self.to_torch(part) for key, part in seen.items()} if isinstance(seen, dict) else self.to_torch(seen)
         )
-        rewards = self._normalize_reward(self.rewards[at][:, :-1], env)
+        rewards = self._normalize_reward(self.rewards[at][:, c:-1], env)
         returns, ahead, discounts = _returns(rewards, kinds, self.n_steps, self.gamma)
         mask = (kinds[:, :-1] == STEP) & (np.arange(self.length) >= self.burn_in)
         return ReplayedSequences(
-            Sequences(observations, self.to_torch(previous), self.to_torch(resets), self._states(envs, places[:, 0])),
-            self.to_torch(self.actions[at][:, :-1]),
+            Sequences(observations, self.to_torch(previous), self.to_torch(resets), self._states(envs, places[:, c])),
+            self.to_torch(self.actions[at][:, c:-1]),
             *map(self.to_torch, (returns, ahead, discounts, mask)),
         )
 
