@@ -106,6 +106,8 @@ class RecurrentSAC(SAC):
             self._last_state = to_tensors(self._last_state, self.device)
         else:
             self._last_state, self._last_obs = empty, None
+        if self.stored_state:
+            self.replay_buffer.add_state(to_arrays(self.policy.stored(empty)))
 
     @property
     def _replay_options(self) -> dict[str, Any]:
@@ -138,6 +140,11 @@ class RecurrentSAC(SAC):
         scaled = scaled.reshape(n_envs, *self.policy.action_shape)
         return self.policy.unscale_action(scaled), scaled
 
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        started = super()._setup_learn(*args, **kwargs)
+        self._check(self._last_obs, normalizer=self._vec_normalize_env)
+        return started
+
     def _store_transition(
         self,
         replay_buffer: ReplayBuffer,
@@ -151,14 +158,17 @@ class RecurrentSAC(SAC):
 
         :raises ExperienceError: if an observation or reward is infinite or not a number
         """
-        when, normalizer = f"after {self.num_timesteps} transitions", self._vec_normalize_env
-        check_experience(new_obs, reward, when=when, normalizer=normalizer)
+        self._check(new_obs, reward, normalizer=self._vec_normalize_env)
         for i in np.flatnonzero(dones).tolist():
             last = infos[i].get("terminal_observation")
             if last is not None:
-                check_experience(one_row(last), when=when, name="terminal_observation", envs=[i])
+                self._check(one_row(last), name="terminal_observation", envs=[i])
+        self.replay_buffer.cut(np.asarray(self._last_episode_starts, bool))
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         self._last_episode_starts = np.asarray(dones, bool)
+
+    def _check(self, observations: Any, rewards: np.ndarray | None = None, **kwargs: Any) -> None:
+        check_experience(observations, rewards, when=f"after {self.num_timesteps} transitions", **kwargs)
 
     def collect_rollouts(self, env: VecEnv, callback: BaseCallback, *args: Any, **kwargs: Any) -> RolloutReturn:
         """As SB3's; where a callback stops it, its envs have gone on without us, and begin anew in the next."""
@@ -196,17 +206,17 @@ class RecurrentSAC(SAC):
         policy, b = self.policy, self.burn_in
         lesson, windows = Lesson.of(batch, b), batch.observations
         actor_state, critic_state = policy.states(windows)
-        judged = policy.critic.memory(windows, critic_state)
-        seen = judged.latent[:, b:]
+        judged = policy.critic.memory(windows, critic_state, b)
+        seen = judged.latent
         if policy.shared_encoder:
             choices, routing = Choices.of(policy.actor, seen.detach()), None
         else:
-            acted = policy.actor.memory(windows, actor_state)
-            choices, routing = Choices.of(policy.actor, acted.latent[:, b:]), acted.routing
+            acted = policy.actor.memory(windows, actor_state, b)
+            choices, routing = Choices.of(policy.actor, acted.latent), acted.routing
         now = Choices(choices.actions[:, :-1], choices.log_prob[:, :-1])
         alpha, losses = self._update_temperature(lesson, now)
         with torch.no_grad():
-            later = policy.critic_target.memory(windows, critic_state).latent[:, b:]
+            later = policy.critic_target.memory(windows, critic_state, b).latent
         goals = targets(lesson, policy.critic_target, later, choices, alpha, policy.target_critics)
         loss = critic_loss(lesson, policy.critic, seen[:, :-1], goals)
         _descend(policy.critic.optimizer, loss + policy.routers.loss(policy.critic_name, judged.routing))

@@ -18,7 +18,7 @@ def run_layers(net: nn.Module, x: Tensor, learns: bool = True) -> Tensor:
 
     :param learns: whether gradients of the layers are wanted too, and not only that of x
     """
-    if not isinstance(net, nn.Sequential) or not _is_plain(net, x):
+    if type(net) is not nn.Sequential or not _is_plain(net, x):
         y: Tensor = net(x)
         return y
     parameters = [

@@ -39,15 +39,23 @@ class Memory(BaseModel):
         )
         self.encoder, self.action_dim = encoder, action_dim
 
-    def forward(self, windows: Sequences, state: State) -> Encoded:
-        """Encode B windows of T steps after ``context`` frames that are only looked back on; latents (B, T, L).
+    def forward(self, windows: Sequences, state: State, burn_in: int = 0) -> Encoded:
+        """Encode B windows of T steps; latents (B, T, L).
 
-        :param windows: of context + T frames
-        :param state: of the backbone before the T steps
+        :param windows: of context + burn_in + T frames: those of ``encoder.context`` are looked back on
+        :param state: of the backbone before the burn-in
+        :param burn_in: steps that only fill the memory, without gradient
         """
-        features, resets, c = self._features(windows), windows.resets, self.encoder.context
-        own = self.encoder.look_back(features[:, :c], resets[:, :c]) if c else ()
-        return self.encoder(features[:, c:], self._seen(windows.previous[:, c:]), (*own, *state), resets[:, c:])
+        features, previous, resets = self._features(windows), self._seen(windows.previous), windows.resets
+        c = self.encoder.context
+        if c:
+            state = (*self.encoder.look_back(features[:, :c], resets[:, :c]), *state)
+        if burn_in:
+            b = slice(c, c + burn_in)
+            with torch.no_grad():
+                state = self.encoder(features[:, b], previous[:, b], state, resets[:, b]).state
+        c += burn_in
+        return self.encoder(features[:, c:], previous[:, c:], state, resets[:, c:])
 
     def step(self, obs: PyTorchObs, previous: Tensor, state: State, starts: Tensor | None) -> Encoded:
         """Encode one step of n envs; latents (n, L)."""

@@ -224,8 +224,11 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
 
     @torch.no_grad()
     def follow(self, tau: float) -> None:
-        """Move the target critics towards the critics by this fraction of the way."""
+        """Move the target critics towards the critics by this fraction of the way; what they count is copied."""
         torch._foreach_lerp_(list(self.critic_target.parameters()), list(self.critic.parameters()), tau)
+        for mine, theirs in zip(self.critic_target.buffers(), self.critic.buffers(), strict=True):
+            if mine is not theirs:
+                mine.copy_(theirs)
 
     def took(self, actions: Tensor, state: State) -> State:
         """The memory if these actions (n, A) in [-1, 1] were taken, and not those that were chosen."""

@@ -93,11 +93,7 @@ class SequenceReplayBuffer(ReplayBuffer):
         if stored_state:
             size += -size % sequence_length  # so that states stay where they are as the ring goes round
         self.buffer_size = size
-        needed = self.length + (sequence_length if stored_state else 0)
-        if size <= needed:
-            raise ValueError(
-                f"buffer_size {buffer_size} holds {size - 1} steps of each of {n_envs} envs; a window needs {needed}"
-            )
+        self.check_room()
         parts = observation_space.spaces if isinstance(observation_space, spaces.Dict) else {ALONE: observation_space}
         self.frames = {key: np.zeros((n_envs, size, *part.shape), part.dtype) for key, part in parts.items()}  # type: ignore[misc]
         self.actions = np.zeros((n_envs, size, self.action_dim), np.float32)
@@ -105,6 +101,15 @@ class SequenceReplayBuffer(ReplayBuffer):
         self.kinds = np.zeros((n_envs, size), np.uint8)
         self.begins = np.zeros((n_envs, size), bool)
         self.reset()
+
+    def check_room(self) -> None:
+        """Raise ValueError if no window could ever be on a tape."""
+        needed = self.length + (self.sequence_length if self.stored_state else 0)
+        if self.buffer_size <= needed:
+            raise ValueError(
+                f"the replay has room for {self.buffer_size - 1} steps of each of {self.n_envs} envs; "
+                f"a window needs {needed}"
+            )
 
     @property
     def length(self) -> int:
@@ -141,6 +146,13 @@ class SequenceReplayBuffer(ReplayBuffer):
         """Return the number of frames on the shortest tape."""
         return int(self.counts.min())
 
+    def cut(self, envs: np.ndarray) -> None:
+        """End the episodes of some envs, (n_envs,) bool: what is added next does not follow.
+
+        It shows by itself where the next frame is another than was expected, which frames of few values need not be.
+        """
+        self._end(np.flatnonzero(self.open & envs), np.full(self.n_envs, CUT))
+
     def add_state(self, state: tuple[np.ndarray, ...]) -> None:
         """Keep what is remembered before the step that is added next, if windows begin there.
 
@@ -164,7 +176,7 @@ class SequenceReplayBuffer(ReplayBuffer):
         everyone, done = np.arange(self.n_envs), np.asarray(done, bool)
         now, after = self._rows(obs), self._rows(next_obs)
         follows = self.open & self._at_head(now)
-        self._end(np.flatnonzero(self.open & ~follows), np.full(self.n_envs, CUT))
+        self.cut(~follows)
         self._write(now)
         self._write_state()
         self.actions[everyone, self.heads] = np.reshape(action, (self.n_envs, -1))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import pathlib
+import pickle
 import textwrap
 from typing import Any
 
-from stable_baselines3.common.save_util import load_from_pkl
+from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.rl.sac.replay import SequenceReplayBuffer
@@ -32,7 +33,7 @@ def load_replay(
     :raises ValueError: if it cannot be read, or is of something else; names what
     """
     try:
-        loaded = load_from_pkl(path)
+        loaded = _unpickled(path)
     except Exception as error:  # a damaged pickle may raise anything
         raise ValueError(f"replay {_name(path)} cannot be read: {_reason(error)}") from error
     if not isinstance(loaded, SequenceReplayBuffer):
@@ -43,7 +44,16 @@ def load_replay(
             raise ValueError(f"replay {_name(path)} is of {what} {found}, and this agent of {wanted[what]}")
     for option in ("device", "sequence_length", "burn_in", "n_steps", "gamma", "context"):
         setattr(loaded, option, getattr(present, option))
+    loaded.check_room()
     return loaded
+
+
+def _unpickled(path: str | pathlib.Path | io.BufferedIOBase) -> Any:
+    """SB3's ``load_from_pkl``, which leaves a damaged file open."""
+    if not isinstance(path, str | pathlib.Path):
+        return pickle.load(path)
+    with open_path(path, "r", suffix="pkl") as file:
+        return pickle.load(file)
 
 
 def _described(buffer: SequenceReplayBuffer) -> dict[str, Any]:
@@ -54,8 +64,10 @@ def _described(buffer: SequenceReplayBuffer) -> dict[str, Any]:
         "n_envs": buffer.n_envs,
         "stored_state": buffer.stored_state,
     }
-    # states stand where windows of this length begin
-    return found | ({"sequence_length": buffer.sequence_length} if buffer.stored_state else {})
+    if buffer.stored_state:  # they stand where windows of this length begin
+        shapes = [part.shape[2:] for part in buffer.states]
+        found |= {"sequence_length": buffer.sequence_length, "states of shapes": shapes}
+    return found
 
 
 def _name(path: str | pathlib.Path | io.BufferedIOBase) -> str:

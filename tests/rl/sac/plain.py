@@ -24,18 +24,18 @@ class PlainUpdate:
     def __call__(self, batch: ReplayedSequences) -> dict[str, float]:
         model, policy, b, windows = self.model, self.policy, self.model.burn_in, batch.observations
         actor_state, critic_state = policy.states(windows)
-        times = windows.observations.view(*windows.resets.shape, -1)[:, b:, 0]
+        times = windows.observations.view(*windows.resets.shape, -1)[:, model.replay_buffer.context + b :, 0]
         valid = times[:, :-1] < self.length
-        judged = policy.critic.memory(windows, critic_state)
-        latents, routing = judged.latent[:, b:], 0.0
+        judged = policy.critic.memory(windows, critic_state, b)
+        latents, routing = judged.latent, 0.0
         acting = latents.detach()
         if not policy.shared_encoder:
-            acted = policy.actor.memory(windows, actor_state)
-            acting, routing = acted.latent[:, b:], acted.routing.loss()
+            acted = policy.actor.memory(windows, actor_state, b)
+            acting, routing = acted.latent, acted.routing.loss()
         actions, log_prob = self._sample(acting)
         alpha = self._temperature(log_prob[:, :-1][valid])
         with torch.no_grad():
-            later = policy.critic_target.memory(windows, critic_state).latent[:, b:]
+            later = policy.critic_target.memory(windows, critic_state, b).latent
             values = self._values(policy.critic_target, later, actions)
             if policy.target_critics < values.shape[-1]:
                 values = values[..., torch.randperm(values.shape[-1])[: policy.target_critics]]

@@ -8,7 +8,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from jamba_rl.rl.sequences import Sequences
 from tests.rl.clock import OURS, Clock
 from tests.rl.sac.tiny import Noise, StopAt, tiny
 
@@ -61,13 +60,12 @@ def collected(policy, policy_kwargs, steps=90, **kwargs):
 @torch.no_grad()
 def run_through(memory, episode):
     """Latents and states of an episode out of one pass from its start."""
-    observations = torch.as_tensor(np.stack([step[0] for step in episode]))
+    observations = torch.as_tensor(np.stack([step[0] for step in episode]))[None]
     actions = torch.as_tensor(np.stack([step[1] for step in episode]), dtype=torch.float32)
-    previous = torch.cat([torch.zeros_like(actions[:1]), actions[:-1]])[None]
+    previous = torch.cat([torch.zeros_like(actions[:1]), actions[:-1]])[None, :, : memory.action_dim]
     states, latents = [], None
     for t in range(1, len(episode) + 1):
-        resets = torch.zeros(1, t, dtype=torch.bool)
-        encoded = memory(Sequences(observations[:t], previous[:, :t], resets, ()), memory.initial_state(1))
+        encoded = memory.encoder(observations[:, :t], previous[:, :t], memory.initial_state(1), None)
         latents = encoded.latent[0]
         states.append(list(encoded.state))
     return latents, states
@@ -132,26 +130,34 @@ def test_warm_up_actions_are_uniform_and_later_ones_are_not():
     assert (actions[200:] > 0.99).all()
 
 
+def oldest(buffer):
+    """What was before these frames is written over."""
+    first = (buffer.heads - buffer.counts) % buffer.buffer_size
+    ages = np.arange(max(buffer.context, 1))
+    return {buffer.frames[""][i, (first[i] + k) % buffer.buffer_size].tobytes() for i in range(2) for k in ages}
+
+
 @pytest.mark.parametrize("buffer_size", [500, 82])
 @pytest.mark.parametrize("policy", ["JambaPolicy", "MlpPolicy"])
 @pytest.mark.parametrize("stored_state", [False, True])
 def test_previous_actions_in_windows_are_those_that_were_carried(policy, buffer_size, stored_state):
     model, told = collected(policy, {"previous_action": True}, 160, buffer_size=buffer_size, stored_state=stored_state)
-    before = {}
+    before, buffer, compared = {}, model.replay_buffer, 0
     for episodes in told.episodes:
         for episode in episodes:
             previous = 0.0
             for observation, action, _ in episode:
                 before[observation.tobytes()], previous = previous, float(action[0])
-    oldest = {model.replay_buffer.frames[""][i, model.replay_buffer._starts()[0][i]].tobytes() for i in range(2)}
-    compared = 0
     for _ in range(20):
-        windows = model.replay_buffer.sample(32).observations
-        frames, previous = windows.observations.view(-1, 5, 2).numpy(), windows.previous.numpy()
-        for b, t in np.ndindex(*previous.shape[:2]):
+        windows = buffer.sample(32).observations
+        frames = windows.observations.view(*windows.resets.shape, 2)[:, buffer.context :].numpy()
+        for b, t in np.ndindex(8, 5):
             key = frames[b, t].tobytes()
-            if key in before and not (t == 0 and (key in oldest or previous[b, t, 0] == 0.0)):
-                assert previous[b, t, 0] == np.float32(before[key])
+            if key in before:
+                expected = {np.float32(before[key])} | (
+                    {np.float32(0.0)} if t == 0 and key in oldest(buffer) else set()
+                )
+                assert windows.previous[b, buffer.context + t, 0].item() in expected
                 compared += 1
     assert compared > 20 * 8 * 3
 
@@ -159,30 +165,33 @@ def test_previous_actions_in_windows_are_those_that_were_carried(policy, buffer_
 @pytest.mark.parametrize(("steps", "buffer_size", "burn_in"), [(90, 500, 0), (90, 500, 3), (400, 82, 0), (399, 82, 3)])
 @pytest.mark.parametrize(("policy", "options"), [*KINDS, ("MambaPolicy", {"shared_encoder": True})])
 def test_a_stored_state_is_what_was_carried_and_windows_begin_on_the_grid(policy, options, steps, buffer_size, burn_in):
-    model, told = collected(
-        policy, options, steps, buffer_size=buffer_size, stored_state=True, burn_in=burn_in, gradient_steps=0
-    )
-    parts = {"actor": model.actor.memory, "critic": model.critic.memory}
-    place, latents, states = {}, {}, {}
+    model, told = collected(policy, options, steps, buffer_size=buffer_size, stored_state=True, burn_in=burn_in)
+    buffer, parts = model.replay_buffer, {"actor": model.actor.memory, "critic": model.critic.memory}
+    place, latents, states, firsts = {}, {}, {}, set()
     for episodes, tape in zip(told.episodes, told.tapes, strict=True):
         place |= {key: i for i, key in enumerate(tape)}
         for episode in episodes[-12:]:
             keys = [step[0].tobytes() for step in episode]
+            firsts.add(keys[0])
             for name, memory in parts.items():
                 outs, after = run_through(memory, episode)
+                own = memory.encoder.own_parts
                 latents |= {(name, key): out for key, out in zip(keys, outs, strict=True)}
-                states |= {(name, key): state for key, state in zip(keys[1:], after, strict=False)}
+                states |= {(name, key): state[own:] for key, state in zip(keys[1:], after, strict=False)}
     begun, compared = set(), 0
     for _ in range(6):
-        batch = model.replay_buffer.sample(6 * model.replay_buffer.length)
-        windows = batch.observations
-        frames = windows.observations.view(*windows.resets.shape, 2).numpy()
+        batch = buffer.sample(6 * buffer.length)
+        windows, c = batch.observations, buffer.context
+        frames = windows.observations.view(*windows.resets.shape, 2)[:, c:].numpy()
         begun |= {frames[b, 0].tobytes() for b in range(6)}
         for (name, memory), state in zip(parts.items(), model.policy.states(windows), strict=True):
             with torch.no_grad():
                 seen = memory(windows, state).latent
             for b in range(6):
                 key = frames[b, 0].tobytes()
+                if windows.resets[b, c] and key not in firsts:
+                    assert key in oldest(buffer)
+                    continue
                 if (name, key) in states and policy not in ATTEND:  # a step, and not the first of an episode
                     assert_close([part[b : b + 1] for part in state], states[name, key])
                 for t in batch.mask[b].nonzero().flatten().tolist():
@@ -201,8 +210,29 @@ def test_without_stored_states_windows_begin_with_an_empty_memory_anywhere(optio
         assert len(state) > 2
         assert not any(bool(part.any()) for part in state)
     place = {key: i for tape in told.tapes for i, key in enumerate(tape)}
-    frames = windows.observations.view(16, 5, 2).numpy()
-    assert {place[frames[b, 0].tobytes()] % 4 for b in range(16)} == {0, 1, 2, 3}
+    frames = windows.observations.view(*windows.resets.shape, 2)[:, model.replay_buffer.context].numpy()
+    assert {place[frame.tobytes()] % 4 for frame in frames} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(("policy", "options"), [("GruPolicy", {"frames": 3}), ("MlpPolicy", {"frames": 3})])
+def test_what_is_seen_beside_the_present_is_looked_up_where_no_state_is_stored(policy, options):
+    """The first frame of a window sees the frames before it, as it did when it was acted on."""
+    model, told = collected(policy, options, 120)
+    buffer, encoder, seen = model.replay_buffer, model.actor.memory.encoder, {}
+    size = encoder.embed.in_features - model.actor.memory.action_dim
+    for episodes in told.episodes:
+        for episode in episodes:
+            latents, _ = run_through(model.actor.memory, episode)
+            keys = (step[0].tobytes() for step in episode)
+            seen |= {key: latent[-size:] for key, latent in zip(keys, latents, strict=True)}
+    windows = buffer.sample(128).observations
+    with torch.no_grad():
+        latents = model.actor.memory(windows, model.policy.states(windows)[0]).latent
+    frames = windows.observations.view(*windows.resets.shape, 2)[:, buffer.context :].numpy()
+    compared = [key in seen for key in (frame.tobytes() for frame in frames[:, 0])]
+    for b in np.flatnonzero(compared):
+        assert_close([latents[b, 0, -size:]], [seen[frames[b, 0].tobytes()]])
+    assert sum(compared) > 16
 
 
 def test_a_pause_begins_an_episode_anew_even_where_all_observations_look_alike():

@@ -191,7 +191,7 @@ def test_a_window_longer_than_what_is_there_waits():
         ({"sequence_length": 0}, "sequence_length must be a whole number, at least 1, was 0"),
         ({"burn_in": -1}, "burn_in must be a whole number, at least 0, was -1"),
         ({"n_steps": 1.5}, "n_steps must be a whole number, at least 1, was 1.5"),
-        ({"sequence_length": 101}, "holds 100 steps of each of 1 envs; a window needs 101"),
+        ({"sequence_length": 101}, "room for 100 steps of each of 1 envs; a window needs 101"),
         ({"optimize_memory_usage": True}, "keeps each frame once anyway"),
     ],
 )

@@ -9,7 +9,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
-from jamba_rl.rl.sac.losses import Choices, Lesson, targets
+from jamba_rl.rl.sac.losses import Choices, Lesson, actor_loss, targets
 from tests.rl.clock import Clock
 from tests.rl.sac.plain import PlainUpdate
 from tests.rl.sac.tiny import clocks, tiny, weights
@@ -120,6 +120,19 @@ def test_the_critics_loss_moves_the_critics_alone(shared):
     assert all("features_extractor" in name for name in mine)
 
 
+def test_the_actors_loss_gives_the_critics_no_gradient():
+    model = filled()
+    batch, policy = model.replay_buffer.sample(48), model.policy
+    states = policy.states(batch.observations)
+    latents = policy.critic.memory(batch.observations, states[1]).latent[:, :-1]
+    latents.retain_grad()
+    choices = Choices.of(policy.actor, policy.actor.memory(batch.observations, states[0]).latent[:, :-1])
+    actor_loss(Lesson.of(batch, 0), policy.critic, latents, choices, torch.tensor(0.1), 2).backward()
+    assert latents.grad is None
+    assert all(parameter.grad is None for parameter in policy.critic.parameters())
+    assert all(parameter.grad is not None for parameter in policy.actor.parameters())
+
+
 def test_critics_to_believe_are_drawn_for_each_update():
     model = filled(options={"n_critics": 3, "target_critics": 2})
     batch = model.replay_buffer.sample(48)
@@ -165,7 +178,7 @@ def test_targets_follow_by_tau_as_often_as_they_shall(interval):
 def test_targets_choose_experts_as_the_critics_do(options):
     """The biases that balance experts are no parameters, and belong to the weights all the same."""
     model = filled(options=options, tau=1.0)
-    model.train(3, 48)
+    model.train(1, 48)
     critic, target = model.critic.state_dict(), model.critic_target.state_dict()
     biases = [name for name in critic if name.endswith("router.bias")]
     assert len(biases) == 2
