@@ -13,7 +13,7 @@ from jamba_rl.catalogue import UserError
 from jamba_rl.lab.build import make_model
 from jamba_rl.lab.config import configure
 from jamba_rl.lab.train import train
-from jamba_rl.rl import HistoryReplayBuffer
+from jamba_rl.rl import HistoryReplayBuffer, RecurrentSAC
 from jamba_rl.tasks import make_env
 from tests.conftest import tiny_config
 from tests.lab.small import small_config
@@ -91,6 +91,26 @@ def test_hyperparameters_of_stock_sac_reach_it() -> None:
     assert model.actor.features_extractor.backbone.config.window == 4
     assert model.get_vec_normalize_env().norm_reward
     assert make_model(small_config("sac-jamba-window"), make_env("pendulum-p", 1)).policy.share_features_extractor
+
+
+def test_hyperparameters_of_sac_reach_it() -> None:
+    settings = ["gamma=0.8", "tau=0.1", "ent_coef=0.2", "buffer_size=500", "gradient_steps=3", "learning_rate=1e-4"]
+    settings += ["sequence_length=6", "burn_in=2", "stored_state=true", "n_steps=3", "batch_size=9", "frames=2"]
+    settings += ["n_critics=3", "target_critics=2", "critic_layer_norm=true", "shared_encoder=true"]
+    settings += ["encoder_learning_rate_ratio=0.5", "previous_action=false", "observation_change=false"]
+    model = make_model(small_config("sac-jamba", settings=settings, seed=5), make_env("pendulum-p", 1))
+    assert type(model) is RecurrentSAC
+    assert (model.gamma, model.tau, model.ent_coef, model.learning_rate) == (0.8, 0.1, 0.2, 1e-4)
+    assert (model.buffer_size, model.batch_size, model.seed, model.learning_starts) == (500, 9, 5, 20)
+    assert (model.train_freq.frequency, model.gradient_steps) == (2, 3)
+    replay = model.replay_buffer
+    assert (replay.sequence_length, replay.burn_in, replay.stored_state, replay.n_steps) == (6, 2, True, 3)
+    assert (replay.gamma, replay.context) == (0.8, 1)
+    policy = model.policy
+    assert (policy.frames, policy.shared_encoder, policy.encoder_learning_rate_ratio) == (2, True, 0.5)
+    assert (policy.previous_action, policy.observation_change) == (False, False)
+    assert (len(policy.critic.q_networks), policy.target_critics, policy.critic_layer_norm) == (3, 2, True)
+    assert policy.network.window == 4
 
 
 def test_sac_acts_in_bounded_numbers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from jamba_rl.rl.sac.replay import SequenceReplayBuffer
+from jamba_rl.tasks import make_env
 from tests.rl.clock import Clock
 
 ACTIONS = spaces.Box(-1.0, 1.0, (1,), np.float32)
@@ -198,3 +200,17 @@ def test_a_window_longer_than_what_is_there_waits():
 def test_bad_sizes_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         SequenceReplayBuffer(100, Clock.observation_space, ACTIONS, "cpu", **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")
+def test_a_step_takes_little_more_than_half_the_memory_of_sb3s_buffer():
+    env = make_env("HalfCheetah-v4").envs[0]
+    spaces_of = env.observation_space, env.action_space
+    ours, theirs = SequenceReplayBuffer(10_000, *spaces_of, "cpu"), ReplayBuffer(10_000, *spaces_of, "cpu")
+    assert 0.4 < size_of(ours) / size_of(theirs) < 0.6
+
+
+def size_of(buffer):
+    """Bytes of all arrays."""
+    arrays = [part for part in vars(buffer).values() if isinstance(part, np.ndarray)]
+    return sum(part.nbytes for part in [*arrays, *getattr(buffer, "frames", {}).values()])
