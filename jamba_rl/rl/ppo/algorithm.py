@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import pathlib
 import warnings
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,19 +16,18 @@ from stable_baselines3.common.utils import FloatSchedule, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.nn import State
+from jamba_rl.rl.carried import CarriesMemory
 from jamba_rl.rl.finite import check_experience
 from jamba_rl.rl.optimizer import keep_ratios
-from jamba_rl.rl.options import policy_named
 from jamba_rl.rl.ppo.lean import LeanPPO
 from jamba_rl.rl.ppo.policies import POLICIES
 from jamba_rl.rl.ppo.policy import RecurrentActorCriticPolicy
 from jamba_rl.rl.ppo.rollouts import SequenceRolloutBuffer, buffer_class
 from jamba_rl.rl.ppo.windows import check_minibatch, warn_of_single_steps, window_length
 from jamba_rl.rl.schedules import WarmUp
-from jamba_rl.rl.sequences import to_arrays, to_tensors
 
 
-class RecurrentPPO(LeanPPO):
+class RecurrentPPO(CarriesMemory, LeanPPO):
     """SB3's PPO with memory carried from step to step, through rollouts and over their ends.
 
     Arguments, logger keys, callbacks and files are those of SB3's ``PPO`` and
@@ -86,14 +82,10 @@ class RecurrentPPO(LeanPPO):
             )
         self.sequence_length = sequence_length
         self.warm_up = warm_up
-        self._last_state: State | tuple[np.ndarray, ...] = ()
         with warnings.catch_warnings():
             # a minibatch larger than the rollout is fine, and no other gets here
             warnings.filterwarnings("ignore", "You have specified a mini-batch size")
             super().__init__(policy, env, learning_rate, n_steps, batch_size, *args, **kwargs)
-
-    def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
-        return policy_named(policy_name, self.policy_aliases)
 
     def _setup_lr_schedule(self) -> None:
         super()._setup_lr_schedule()
@@ -108,12 +100,7 @@ class RecurrentPPO(LeanPPO):
         super()._setup_model()
         if self.sequence_length is None and self.policy.network.has_memory:
             warn_of_single_steps(self.n_steps, batch_size, length)
-        # a loaded memory is kept, so that learning goes on in mid-episode; not with other envs, though
-        empty = self.policy.initial_state(self.n_envs)
-        if [part.shape for part in self._last_state] == [part.shape for part in empty]:
-            self._last_state = to_tensors(self._last_state, self.device)
-        else:
-            self._last_state, self._last_obs = empty, None
+        self._take_up_memory(self.policy.initial_state(self.n_envs))
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         check_minibatch(self.n_steps, self.n_envs, self.batch_size)  # again: a loaded model may have other envs
@@ -188,20 +175,6 @@ class RecurrentPPO(LeanPPO):
     ) -> RecurrentPPO:
         """As SB3's ``PPO.learn``."""
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
-
-    def save(
-        self,
-        path: str | pathlib.Path | io.BufferedIOBase,
-        exclude: Iterable[str] | None = None,
-        include: Iterable[str] | None = None,
-    ) -> None:
-        """As SB3's; the memory in mid-episode goes with it, on no particular device."""
-        state = self._last_state
-        self._last_state = to_arrays(state)  # type: ignore[arg-type]
-        try:
-            super().save(path, exclude, include)
-        finally:
-            self._last_state = state
 
     def _update_learning_rate(self, optimizers: list[torch.optim.Optimizer] | torch.optim.Optimizer) -> None:
         super()._update_learning_rate(optimizers)

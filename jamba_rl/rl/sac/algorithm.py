@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pathlib
 import warnings
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,22 +18,21 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Rollout
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from jamba_rl.nn import State
 from jamba_rl.rl.adam import Adam
+from jamba_rl.rl.carried import CarriesMemory
 from jamba_rl.rl.finite import check_experience, one_row
 from jamba_rl.rl.optimizer import keep_ratios
-from jamba_rl.rl.options import policy_named
 from jamba_rl.rl.sac.losses import Choices, Lesson, actor_loss, critic_loss, targets
 from jamba_rl.rl.sac.policies import POLICIES
 from jamba_rl.rl.sac.policy import RecurrentSACPolicy
 from jamba_rl.rl.sac.replay import ReplayedSequences, SequenceReplayBuffer
 from jamba_rl.rl.sac.replay_file import env_name, load_replay
-from jamba_rl.rl.sequences import to_arrays, to_tensors
+from jamba_rl.rl.sequences import to_arrays
 
 OBSERVED = 16  # of so many updates, one looks at how much observations usually change: a mean over all experience
 
 
-class RecurrentSAC(SAC):
+class RecurrentSAC(CarriesMemory, SAC):
     """SB3's SAC with memory carried from step to step, trained on sequences out of its replay.
 
     Arguments, logger keys, callbacks and files are those of SB3's ``SAC``. The replay keeps what happened as one tape
@@ -80,11 +78,7 @@ class RecurrentSAC(SAC):
                 f"policy must be jamba_rl's, as a class or by its name, was {policy.__module__}.{policy.__name__}"
             )
         self.sequence_length, self.burn_in, self.stored_state = sequence_length, burn_in, stored_state
-        self._last_state: State | tuple[np.ndarray, ...] = ()
         super().__init__(policy, env, learning_rate, *args, **kwargs)
-
-    def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
-        return policy_named(policy_name, self.policy_aliases)
 
     def _setup_model(self) -> None:
         given = self.replay_buffer_class or SequenceReplayBuffer
@@ -100,12 +94,8 @@ class RecurrentSAC(SAC):
         self.replay_buffer.context = self.policy.context
         if self.log_ent_coef is not None:
             self.ent_coef_optimizer = Adam([self.log_ent_coef], lr=self.lr_schedule(1))  # the same in fewer operations
-        # a loaded memory is kept, so that learning goes on in mid-episode; not with other envs, though
         empty = self.policy.initial_state(self.n_envs, critic=self._carries_critic)
-        if [part.shape for part in self._last_state] == [part.shape for part in empty]:
-            self._last_state = to_tensors(self._last_state, self.device)
-        else:
-            self._last_state, self._last_obs = empty, None
+        self._take_up_memory(empty)
         if self.stored_state:
             self.replay_buffer.add_state(to_arrays(self.policy.stored(empty)))
 
@@ -256,20 +246,6 @@ class RecurrentSAC(SAC):
     ) -> RecurrentSAC:
         """As SB3's ``SAC.learn``."""
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
-
-    def save(
-        self,
-        path: str | pathlib.Path | io.BufferedIOBase,
-        exclude: Iterable[str] | None = None,
-        include: Iterable[str] | None = None,
-    ) -> None:
-        """As SB3's; the memory in mid-episode goes with it, on no particular device."""
-        state = self._last_state
-        self._last_state = to_arrays(state)  # type: ignore[arg-type]
-        try:
-            super().save(path, exclude, include)
-        finally:
-            self._last_state = state
 
     def save_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase) -> None:
         """As SB3's; the name of the env goes with it."""

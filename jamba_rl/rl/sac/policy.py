@@ -106,8 +106,7 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
     def _get_constructor_parameters(self) -> dict[str, Any]:
         names = (
             "network", "previous_action", "observation_change", "frames", "shared_encoder",
-            "encoder_learning_rate_ratio",
-            "target_critics", "critic_layer_norm",
+            "encoder_learning_rate_ratio", "target_critics", "critic_layer_norm",
         )  # fmt: skip
         return super()._get_constructor_parameters() | {name: getattr(self, name) for name in names}
 

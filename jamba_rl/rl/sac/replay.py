@@ -12,10 +12,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from jamba_rl.nn import State
+from jamba_rl.rl.sac.returns import CUT, STEP, TERMINATED, returns_of
 from jamba_rl.rl.sequences import Sequences
 
 Frames = np.ndarray | dict[str, np.ndarray]
-STEP, TERMINATED, CUT = 0, 1, 2  # what a frame is: an action was taken, or the episode had ended, by itself or by time
 ALONE = ""  # key of observations that are no dict
 
 
@@ -230,7 +230,7 @@ class SequenceReplayBuffer(ReplayBuffer):
             {key: self.to_torch(part) for key, part in seen.items()} if isinstance(seen, dict) else self.to_torch(seen)
         )
         rewards = self._normalize_reward(self.rewards[at][:, c:-1], env)
-        returns, ahead, discounts = _returns(rewards, kinds, self.n_steps, self.gamma)
+        returns, ahead, discounts = returns_of(rewards, kinds, self.n_steps, self.gamma)
         mask = (kinds[:, :-1] == STEP) & (np.arange(self.length) >= self.burn_in)
         return ReplayedSequences(
             Sequences(observations, self.to_torch(previous), self.to_torch(resets), self._states(envs, places[:, c])),
@@ -299,22 +299,3 @@ def _grown(array: np.ndarray, size: int) -> np.ndarray:
     room = np.zeros((array.shape[0], size, *array.shape[2:]), array.dtype)
     room[:, : array.shape[1]] = array
     return room
-
-
-def _returns(rewards: np.ndarray, kinds: np.ndarray, n_steps: int, gamma: float) -> tuple[np.ndarray, ...]:
-    """Returns of up to ``n_steps`` steps, how many those were, and what the value behind them counts; each (B, L).
-
-    :param rewards: (B, L)
-    :param kinds: (B, L + 1) of the frames
-    """
-    B, L = rewards.shape
-    returns, ahead = rewards.astype(np.float32), np.ones((B, L), np.int64)
-    goes_on = np.ones((B, L), bool)
-    for k in range(1, min(n_steps, L)):
-        goes_on[:, L - k :] = False
-        goes_on[:, : L - k] &= kinds[:, k:L] == STEP
-        returns[:, : L - k] += goes_on[:, : L - k] * np.float32(gamma**k) * rewards[:, k:]
-        ahead += goes_on
-    last = np.take_along_axis(kinds, np.arange(L) + ahead, 1)
-    discounts = (np.float32(gamma) ** ahead * (last != TERMINATED)).astype(np.float32)
-    return returns, ahead, discounts

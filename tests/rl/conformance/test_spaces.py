@@ -13,32 +13,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFram
 
 from tests.rl.clock import OURS
 from tests.rl.conformance.tiny import act, tiny
+from tests.rl.noise import REAL, Noise
 
-REAL = spaces.Box(-1, 1, (2,), np.float32)
 SMALL_CNN = {"features_extractor_kwargs": {"cnn_output_dim": 8}}
-
-
-class Noise(gym.Env):
-    """Random observations, episodes of 10 steps; refuses what is no action."""
-
-    def __init__(self, observations: spaces.Space = REAL, actions: spaces.Space = REAL):
-        self.observation_space, self.action_space = observations, actions
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        if seed is not None:
-            self.observation_space.seed(seed)
-        self.t = 0
-        return self.observation_space.sample(), {}
-
-    def step(self, action):
-        if isinstance(self.action_space, spaces.Box):
-            assert np.all(action >= self.action_space.low)
-            assert np.all(action <= self.action_space.high)
-        else:
-            assert self.action_space.contains(np.asarray(action, self.action_space.dtype)[()])
-        self.t += 1
-        return self.observation_space.sample(), 0.0, False, self.t == 10, {}
 
 
 def train_and_evaluate(policy, env, policy_kwargs=None) -> None:

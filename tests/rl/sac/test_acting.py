@@ -9,7 +9,8 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from tests.rl.clock import OURS, Clock
-from tests.rl.sac.tiny import Noise, StopAt, tiny
+from tests.rl.noise import Noise
+from tests.rl.sac.tiny import StopAt, tiny
 
 KINDS = [(policy, {}) for policy in OURS]
 KINDS += [("GruPolicy", {"frames": 3}), ("MlpPolicy", {"frames": 2}), ("LstmPolicy", {"previous_action": False})]

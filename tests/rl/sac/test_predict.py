@@ -9,7 +9,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from tests.rl.clock import OURS, REMEMBER
 from tests.rl.conformance.tiny import act
-from tests.rl.sac.tiny import Noise, clocks, tiny
+from tests.rl.noise import Noise
+from tests.rl.sac.tiny import clocks, tiny
 
 ROWS = np.random.default_rng(0).normal(size=(2, 2)).astype(np.float32)
 SPACES = [

@@ -11,7 +11,8 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from jamba_rl.rl import RecurrentSAC
-from tests.rl.sac.tiny import Noise, clocks, tiny
+from tests.rl.noise import Noise
+from tests.rl.sac.tiny import clocks, tiny
 
 
 def agent(env="Pendulum-v1", policy="GruPolicy", options=None, **kwargs):

@@ -16,7 +16,8 @@ from jamba_rl.rl import RecurrentSAC
 from jamba_rl.rl.sac.policies import POLICIES
 from tests.rl.clock import OURS, Clock
 from tests.rl.conformance.tiny import act
-from tests.rl.sac.tiny import REAL, Noise, clocks, tiny
+from tests.rl.noise import REAL, Noise
+from tests.rl.sac.tiny import clocks, tiny
 
 CNN = {"features_extractor_kwargs": {"features_dim": 8}}
 SMALL_CNN = {"features_extractor_kwargs": {"cnn_output_dim": 8}}

@@ -1,16 +1,11 @@
 """Agents with a memory and a replay that are as quick as can be, of every kind."""
 
-import gymnasium as gym
-import numpy as np
-from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from jamba_rl.rl import RecurrentSAC
 from tests.rl.clock import Clock
 from tests.rl.conformance.tiny import tiny_kwargs
-
-REAL = spaces.Box(-1, 1, (2,), np.float32)
 
 
 def tiny(policy, env, policy_kwargs=None, **kwargs) -> RecurrentSAC:
@@ -23,27 +18,6 @@ def tiny(policy, env, policy_kwargs=None, **kwargs) -> RecurrentSAC:
 def clocks(n_envs=2, **kwargs) -> DummyVecEnv:
     """Envs whose episodes have 5, 6, ... steps."""
     return DummyVecEnv([lambda i=i: Clock(length=5 + i, **kwargs) for i in range(n_envs)])
-
-
-class Noise(gym.Env):
-    """Random observations, episodes of 10 steps; refuses what is no action."""
-
-    def __init__(self, observations: spaces.Space = REAL, actions: spaces.Space = REAL):
-        self.observation_space, self.action_space = observations, actions
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        if seed is not None:
-            self.observation_space.seed(seed)
-        self.t = 0
-        return self.observation_space.sample(), {}
-
-    def step(self, action):
-        assert np.shape(action) == self.action_space.shape
-        assert np.all(action >= self.action_space.low)
-        assert np.all(action <= self.action_space.high)
-        self.t += 1
-        return self.observation_space.sample(), 0.0, False, self.t == 10, {}
 
 
 class StopAt(BaseCallback):
