@@ -87,10 +87,18 @@ class RecurrentSAC(CarriesMemory, SAC):
                 f"replay_buffer_class must be a SequenceReplayBuffer or inherit from it, not {given.__name__}"
             )
         self.replay_buffer_class = given
-        self.replay_buffer_kwargs = self.replay_buffer_kwargs | self._replay_options
+        own = self.replay_buffer_kwargs
+        for name in own.keys() & self._replay_options.keys():
+            raise ValueError(f"{name} is an argument of RecurrentSAC itself: leave it out of replay_buffer_kwargs")
+        self.replay_buffer_kwargs = own | self._replay_options
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`n_steps=")  # this buffer does know them
             super()._setup_model()
+        self.replay_buffer_kwargs = own
+        if self.batch_size < self.replay_buffer.length:
+            raise ValueError(
+                f"batch_size {self.batch_size} is less than one window, which has {self.replay_buffer.length} steps"
+            )
         self.replay_buffer.context = self.policy.context
         if self.log_ent_coef is not None:
             self.ent_coef_optimizer = Adam([self.log_ent_coef], lr=self.lr_schedule(1))  # the same in fewer operations

@@ -198,7 +198,7 @@ class SequenceReplayBuffer(ReplayBuffer):
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayedSequences:  # type: ignore[override]
         """Sample windows, each as likely as any other; normalised by ``env``.
 
-        :param batch_size: steps to read, in windows of ``burn_in + sequence_length``
+        :param batch_size: steps to read, in windows of ``burn_in + sequence_length``, one at least
         :raises ValueError: no tape is as long as a window
         """
         start, count = self._starts()

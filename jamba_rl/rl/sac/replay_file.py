@@ -44,7 +44,10 @@ def load_replay(
             raise ValueError(f"replay {_name(path)} is of {what} {found}, and this agent of {wanted[what]}")
     for option in ("device", "sequence_length", "burn_in", "n_steps", "gamma", "context"):
         setattr(loaded, option, getattr(present, option))
-    loaded.check_room()
+    try:
+        loaded.check_room()
+    except ValueError as error:
+        raise ValueError(f"replay {_name(path)} is too small: {error}") from None
     return loaded
 
 

@@ -94,6 +94,8 @@ def test_whole_numbers_and_bits_pass():
             "room for 10 steps of each of 2 envs; a window needs 16",
         ),
         ({"buffer_size": 20, "burn_in": 8}, "room for 10 steps of each of 2 envs; a window needs 12"),
+        ({"batch_size": 3, "burn_in": 2}, "batch_size 3 is less than one window, which has 6 steps"),
+        ({"replay_buffer_kwargs": {"n_steps": 3}}, "n_steps is an argument of RecurrentSAC itself"),
         ({"optimize_memory_usage": True}, "leave out optimize_memory_usage"),
         ({"replay_buffer_class": ReplayBuffer}, "must be a SequenceReplayBuffer or inherit from it, not ReplayBuffer"),
         ({"replay_buffer_class": DictReplayBuffer}, "inherit from it, not DictReplayBuffer"),

@@ -54,7 +54,7 @@ def test_episodes_of_several_envs_at_once_are_refused_as_by_sb3():
 def test_training_waits_until_there_is_a_window():
     """Silently: there may be experience enough, of several envs, and no window in it yet."""
     counts = Counts()
-    model = tiny("GruPolicy", clocks(2), learning_starts=0, sequence_length=20, train_freq=4)
+    model = tiny("GruPolicy", clocks(2), learning_starts=0, sequence_length=20, batch_size=20, train_freq=4)
     before = weights(model)
     model.learn(32, callback=counts)
     assert same(weights(model), before)

@@ -104,7 +104,8 @@ def test_states_of_another_network_are_refused(policy, options, file):
 def test_tapes_that_hold_no_window_are_refused(tmp_path):
     """Training would wait for ever."""
     agent(buffer_size=10).learn(16).save_replay_buffer(tmp_path / "replay")
-    refused(agent(sequence_length=16), tmp_path / "replay", "a window needs 16")
+    model = agent(sequence_length=16, batch_size=16)
+    refused(model, tmp_path / "replay", r"replay .*replay is too small: .* 10 steps .* a window needs 16")
 
 
 def test_a_damaged_file_is_refused(file):
@@ -130,7 +131,7 @@ def test_a_replay_of_others_is_refused(tmp_path):
 def test_how_windows_are_read_is_the_agents_own_affair(tmp_path):
     agent().learn(48).save_replay_buffer(tmp_path / "replay")
     given = {"sequence_length": 8, "burn_in": 2, "n_steps": 3, "gamma": 0.5}
-    model = agent(**given)
+    model = agent(batch_size=10, **given)
     model.load_replay_buffer(tmp_path / "replay")
     assert {name: getattr(model.replay_buffer, name) for name in given} == given
     assert model.replay_buffer.sample(30).actions.shape == (3, 10, 1)
