@@ -32,8 +32,9 @@ test: $(ready)
 	$(bin)/python -m pytest -n $(WORKERS) -m "not system" $(ARGS)
 	@echo "not run: the system tests, for which there is make test-system"
 
-test-system:
-	@echo "there are no system tests yet"
+# what needs a system's own libraries: OpenGL (Debian: libegl1)
+test-system: $(ready)
+	$(bin)/python -m pytest -m system $(ARGS)
 
 check: $(ready)
 	VENV=$(VENV) scripts/check

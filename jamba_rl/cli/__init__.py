@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.cli import listing, results, speed, train
+from jamba_rl.cli import listing, results, speed, train, watch
 
 app = typer.Typer(
     help="Agents with memory for Stable-Baselines3, on a plain CPU.",
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(train.train)
 app.command()(results.evaluate)
+app.command()(watch.watch)
 app.command("list")(listing.list_)
 app.command()(results.report)
 app.add_typer(speed.app, name="speed")

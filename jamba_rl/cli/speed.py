@@ -102,6 +102,32 @@ def training(
             print(f"written   {path}")
 
 
+@app.command()
+def stepping(
+    env: Annotated[str, typer.Option("--env", "-e", metavar="NAME", help="What.")] = "HalfCheetah-v4",
+    n_envs: Annotated[int, typer.Option("--n-envs", callback=at_least(1), metavar="N", help="Parallel envs.")] = 8,
+    rounds: Annotated[int, typer.Option(callback=at_least(1), metavar="N", help="Timed rounds; medians count.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write stepping.csv and stepping.json there.")
+    ] = None,
+) -> None:
+    """Time the steps of envs with random actions: in this process, in processes of their own, in EnvPool's threads.
+
+    **Examples**
+
+    - `jamba-rl speed stepping`
+    - `jamba-rl speed stepping --env hopper-noise --n-envs 16`
+    """
+    from jamba_rl.lab.speed.stepping import stepping_speed, stepping_table, write
+
+    prepare()
+    speeds = stepping_speed(env, n_envs, rounds)
+    Console().print(stepping_table(speeds))
+    if out is not None:
+        for path in write(speeds, out, env, n_envs):
+            print(f"written   {path}")
+
+
 def _timed(given: list[str] | None) -> list[str]:
     """Agents of one algorithm that has a memory: those given, or all of PPO's."""
     from jamba_rl.lab.agent import load_agent

@@ -48,6 +48,14 @@ SeedOption = Annotated[
     typer.Option(callback=at_least(0), metavar="S", help="Seed of the run; env i gets seed + i. Default: 0."),
 ]
 EnvsOption = Annotated[int | None, typer.Option("--n-envs", callback=at_least(1), metavar="N", help="Parallel envs.")]
+SteppingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="How envs are stepped: in-process, subprocess (a process each, for slow simulators) or envpool (MuJoCo in "
+        "threads, with random numbers of its own). Default: in-process.",
+    ),
+]
 DeviceOption = Annotated[
     str | None,
     typer.Option(metavar="D", help="cpu, cuda, cuda:N or auto. Default: cpu, the fastest for networks of this size."),
@@ -73,6 +81,16 @@ EveryOption = Annotated[
 EpisodesOption = Annotated[
     int | None, typer.Option("--eval-episodes", callback=at_least(1), metavar="N", help="Episodes per evaluation.")
 ]
+VideoOption = Annotated[
+    int | None,
+    typer.Option(
+        "--video-every",
+        callback=at_least(0),
+        metavar="N",
+        help="Env steps between two short clips of an episode, shown by TensorBoard under Images; 0 for none. "
+        "Default: 0. With --resume: from now on.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--no-progress", help="A plain line now and then instead of the live bar.")]
 ResumeOption = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Go on with this run folder instead of starting anew.")
@@ -85,11 +103,13 @@ def train(
     steps: StepsOption = None,
     seed: SeedOption = None,
     n_envs: EnvsOption = None,
+    stepping: SteppingOption = None,
     device: DeviceOption = None,
     out: OutOption = None,
     settings: SetOption = None,
     eval_every: EveryOption = None,
     eval_episodes: EpisodesOption = None,
+    video_every: VideoOption = None,
     no_progress: QuietOption = False,
     resume: ResumeOption = None,
 ) -> None:
@@ -106,6 +126,10 @@ def train(
 
     Ctrl-C saves a checkpoint and ends (exit code 130); a second Ctrl-C aborts at once.
     """
+    from jamba_rl.lab.watch.backend import check_wish
+
+    if video_every:
+        check_wish()  # before anything imports mujoco
     from jamba_rl.lab import train as training
     from jamba_rl.lab.config import configure
 
@@ -113,11 +137,11 @@ def train(
     live = not no_progress and sys.stderr.isatty()
     if resume is not None:
         fixed = {"--agent": agent, "--seed": seed, "--n-envs": n_envs, "--out": out, "--set": settings}
-        fixed |= {"--eval-every": eval_every, "--eval-episodes": eval_episodes}
+        fixed |= {"--eval-every": eval_every, "--eval-episodes": eval_episodes, "--stepping": stepping}
         given = [name for name, value in fixed.items() if value not in (None, [])]
         if given:
             raise UserError(f"--resume goes on with a run as it is: leave out {', '.join(given)}")
-        summary = training.resume(resume, steps=steps, env=env, device=device, live=live)
+        summary = training.resume(resume, steps=steps, env=env, device=device, video_every=video_every, live=live)
     else:
         if env is None:
             raise UserError("--env is missing: give a name from `jamba-rl list envs`, a YAML file, or any gymnasium id")
@@ -127,9 +151,10 @@ def train(
             agent or "ppo-jamba",
             seed=seed or 0,
             device=device or "cpu",
-            protocol={"steps": steps, "evaluation": evaluation},
+            protocol={"steps": steps, "stepping": stepping, "evaluation": evaluation},
             n_envs=n_envs,
             settings=settings or (),
+            video_every=video_every or 0,
         )
         summary = training.train(config, out, live)
     _show(summary)
@@ -151,4 +176,5 @@ def _show(summary: Summary) -> None:
     more = "" if scores is None else f" --steps {2 * summary.steps}"
     print(f"continue  jamba-rl train --resume {run}{more}")
     print(f"evaluate  jamba-rl evaluate {run}")
+    print(f"watch     jamba-rl watch {run}")
     print(f"curves    tensorboard --logdir {run}/tb")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from abc import abstractmethod
 from types import FrameType
 from typing import Any
 
@@ -22,7 +23,33 @@ from jamba_rl.lab.view import frozen, view
 from jamba_rl.tasks import make_env
 
 
-class Evaluations(BaseCallback):
+class Regular(BaseCallback):
+    """Acts after the update that completes every so many env steps: between it and the next rollout.
+
+    :ivar learned_steps: env steps that the model has learned from
+    """
+
+    def __init__(self, every: int) -> None:
+        super().__init__()
+        self.every = every
+
+    def _on_training_start(self) -> None:
+        self.learned_steps = self.num_timesteps
+
+    def _on_rollout_start(self) -> None:
+        before, self.learned_steps = self.learned_steps, self.model.num_timesteps
+        if before // self.every < self.learned_steps // self.every:
+            self.act(self.learned_steps)
+
+    def _on_step(self) -> bool:
+        return True
+
+    @abstractmethod
+    def act(self, step: int) -> None:
+        """Do it, with a model that has learned from ``step`` steps."""
+
+
+class Evaluations(Regular):
     """Evaluates into evaluations.csv and the logger, after the update that completes every so many env steps.
 
     So a row's ``step`` is what its model has learned from, and no more. Which episodes are played
@@ -31,23 +58,16 @@ class Evaluations(BaseCallback):
     """
 
     def __init__(self, run: Run, config: RunConfig) -> None:
-        super().__init__()
+        super().__init__(config.task.protocol.evaluation.every)
         self.run, self.agent, self.seed = run, config.agent, config.seed
-        self.every, self.episodes = config.task.protocol.evaluation.every, config.task.protocol.evaluation.episodes
+        self.episodes = config.task.protocol.evaluation.episodes
         self.venv = make_env(config.task, min(self.episodes, PARALLEL_EPISODES))
         self.seconds = 0.0
         self.latest: Scores | None = None
 
-    def _on_training_start(self) -> None:
-        self._before = self.num_timesteps
-
-    def _on_rollout_start(self) -> None:
-        before, self._before = self._before, self.model.num_timesteps
-        if before // self.every < self._before // self.every:
-            self.evaluate(self._before)
-
-    def _on_step(self) -> bool:
-        return True
+    def act(self, step: int) -> None:
+        """Evaluate."""
+        self.evaluate(step)
 
     def evaluate(self, step: int) -> Scores:
         """Evaluate the present model; a row that is there already is not written twice."""
@@ -73,7 +93,7 @@ class Evaluations(BaseCallback):
         logger.dump(step)
 
 
-class Checkpoints(BaseCallback):
+class Checkpoints(Regular):
     """Saves the model, its normaliser and what it has in its replay buffer as often as it is evaluated.
 
     That is between an update and the next rollout, when everything that was experienced has been
@@ -83,19 +103,12 @@ class Checkpoints(BaseCallback):
     """
 
     def __init__(self, run: Run, every: int) -> None:
-        super().__init__()
-        self.run, self.every = run, every
+        super().__init__(every)
+        self.run = run
 
-    def _on_training_start(self) -> None:
-        self.learned_steps = self.num_timesteps
-
-    def _on_rollout_start(self) -> None:
-        before, self.learned_steps = self.learned_steps, self.model.num_timesteps
-        if before // self.every < self.learned_steps // self.every:
-            self.save(self.learned_steps)
-
-    def _on_step(self) -> bool:
-        return True
+    def act(self, step: int) -> None:
+        """Save."""
+        self.save(step)
 
     def save(self, step: int) -> Checkpoint:
         """Save the present model as having learned from ``step`` steps."""

@@ -19,12 +19,16 @@ from jamba_rl.tasks.spec import PARTS_BY_NAME, PPOProtocol, SACProtocol
 
 
 class RunConfig(Data):
-    """A resolved run: the agent, the task with its protocol, the seed and the device."""
+    """A resolved run: the agent, the task with its protocol, the seed, the device, and how it is watched.
+
+    ``video_every`` so many env steps a clip goes to TensorBoard; 0 for none.
+    """
 
     task: Task
     agent: AnyAgent
     seed: NonNegativeInt
     device: str
+    video_every: NonNegativeInt = 0
 
     @property
     def steps(self) -> int:
@@ -46,6 +50,7 @@ def configure(
     protocol: Mapping[str, Any] | None = None,
     n_envs: int | None = None,
     settings: Iterable[str] = (),
+    video_every: int = 0,
 ) -> RunConfig:
     """Resolve names and wishes.
 
@@ -54,6 +59,7 @@ def configure(
     :param protocol: values to put over the task's, nested as in its YAML; None means as it is
     :param n_envs: parallel envs, in the part of the protocol that the agent goes by
     :param settings: ``KEY=VALUE`` pairs for the agent's keys and for those of its part of the protocol
+    :param video_every: env steps between two clips for TensorBoard; 0 for none
     :raises UserError: names what was given, and the nearest valid choice
     """
     check_device(device)
@@ -64,7 +70,8 @@ def configure(
     wishes = catalogue.merge(_given(protocol or {}), {kind.part: part_settings | _given({"n_envs": n_envs})})
     task = catalogue.check(Task, catalogue.merge(task.model_dump(mode="json"), {"protocol": wishes}), "options")
     data = {"task": task.model_dump(mode="json"), "agent": learner.model_dump(mode="json")}
-    return catalogue.check(RunConfig, data | {"seed": seed, "device": device}, "options")
+    rest = {"seed": seed, "device": device, "video_every": video_every}
+    return catalogue.check(RunConfig, data | rest, "options")
 
 
 def read_config(run: Run) -> RunConfig:
@@ -83,11 +90,13 @@ def read_config(run: Run) -> RunConfig:
     return catalogue.check(RunConfig, catalogue.merge(young, data) | {"agent": agent}, path)
 
 
-def change(config: RunConfig, *, steps: int | None = None, device: str | None = None) -> RunConfig:
-    """Return the same run with a new total of steps, on another device; None means as it is."""
+def change(
+    config: RunConfig, *, steps: int | None = None, device: str | None = None, video_every: int | None = None
+) -> RunConfig:
+    """Return the same run with a new total of steps, on another device, watched otherwise; None means as it is."""
     if device is not None:
         check_device(device)
-    over = {"device": device, "task": {"protocol": {"steps": steps}}}
+    over = {"device": device, "video_every": video_every, "task": {"protocol": {"steps": steps}}}
     return catalogue.check(RunConfig, catalogue.merge(config.model_dump(mode="json"), _given(over)), "options")
 
 

@@ -17,10 +17,13 @@ Json = TypeVar("Json", dict[str, Any], list[Any])
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write to the path that this yields; it then takes the place of ``path`` in one step."""
+    """Write to the path that this yields; it then takes the place of ``path`` in one step, or is gone with an error."""
     unfinished = path.with_name(path.name + ".part")
-    yield unfinished
-    os.replace(unfinished, path)
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def read_json(path: Path, kind: type[Json]) -> Json:

@@ -18,7 +18,16 @@ from jamba_rl.lab.run import file_name
 KEYS = ["env", "agent", "seed"]
 FINAL_SHARE = 0.1  # of a run's evaluations: the last tenth makes its final score
 
-MAY_DIFFER = {"seed", "device", "task.description", "task.sighted", "agent.description"}  # between runs of one agent
+# between runs of one agent
+MAY_DIFFER = {
+    "seed",
+    "device",
+    "video_every",
+    "task.description",
+    "task.sighted",
+    "task.reference",
+    "agent.description",
+}
 PARTS = ("ppo", "sac")  # of a protocol: an agent goes by the one that its algorithm is named after
 
 

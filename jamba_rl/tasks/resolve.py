@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import gymnasium
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
+from jamba_rl.tasks.recall.popgym import import_popgym
 from jamba_rl.tasks.spec import PARTS_BY_NAME, PartName, Task, env_name
 
 OWN_KEYS = ("steps", "evaluation")  # what a part of a protocol may have other than the rest
@@ -19,9 +21,10 @@ def load_task(name: str, part: PartName = "ppo") -> Task:
     """Read a task.
 
     Protocol values come from the task's own YAML, then from its sighted twin's, then from
-    ``envs/default.yaml``. A gymnasium id takes those of the task that is that env and nothing
-    else; with another version of it, if none has this one. ``steps`` and ``evaluation`` of the
-    chosen part go over those of the whole: SAC needs fewer steps than PPO.
+    ``envs/default.yaml``; reference scores from its own or its twin's. A gymnasium id takes the
+    protocol of the task that is that env and nothing else; with another version of it, if none has
+    this one. ``steps`` and ``evaluation`` of the chosen part go over those of the whole: SAC needs
+    fewer steps than PPO.
 
     :param name: a name out of ``envs/``, a path of such a file, or a gymnasium id
     :param part: the part of the protocol that the agent goes by
@@ -46,19 +49,20 @@ def _from_file(path: Path, part: PartName) -> Task:
     protocol = data.get("protocol", {})
     if not isinstance(protocol, dict):
         raise UserError(f"{path}: protocol: needs keys and values, was {protocol!r}")
-    merged = catalogue.merge(_inherited_protocol(data.get("sighted"), path, part), _settled(protocol, part))
-    return catalogue.check(Task, {"name": path.stem, **data, "protocol": merged}, path)
+    twin = _twin(data.get("sighted"), path)
+    protocols = (default_protocol(part), _settled(twin.get("protocol", {}), part), _settled(protocol, part))
+    own = {"name": path.stem, **data, "protocol": functools.reduce(catalogue.merge, protocols)}
+    return catalogue.check(Task, {"reference": twin.get("reference")} | own, path)
 
 
-def _inherited_protocol(sighted: object, path: Path, part: PartName) -> dict[str, Any]:
-    """What a task's protocol builds on: its twin's, since the two are compared, or the default."""
+def _twin(sighted: object, path: Path) -> dict[str, Any]:
+    """What a task builds on, since the two are compared; nothing where it has no twin."""
     if sighted is None:
-        return default_protocol(part)
+        return {}
     try:
-        twin = catalogue.load(catalogue.find("envs", str(sighted)))
+        return catalogue.load(catalogue.find("envs", str(sighted)))
     except UserError as error:
         raise UserError(f"{path}: sighted: {error}") from error
-    return catalogue.merge(default_protocol(part), _settled(twin.get("protocol", {}), part))
 
 
 def _from_id(env_id: str, part: PartName) -> Task:
@@ -78,7 +82,7 @@ def _protocol_of_base(env_id: str) -> dict[str, Any]:
     plain = {}
     for name in catalogue.names("envs"):
         data = catalogue.load(catalogue.folder("envs") / f"{name}.yaml")
-        if data.keys() <= {"description", "base", "protocol"}:
+        if data.keys() <= {"description", "base", "reference", "protocol", "hide_action"}:
             plain[data.get("base", "")] = data.get("protocol", {})
     if env_id in plain:
         return plain[env_id]
@@ -86,7 +90,8 @@ def _protocol_of_base(env_id: str) -> dict[str, Any]:
 
 
 def _is_registered(env_id: str) -> bool:
-    """Whether gymnasium knows an id; ``module:id`` imports the module first, as gymnasium does."""
+    """Whether gymnasium knows an id; ``module:id`` imports the module first, as gymnasium does, and POPGym's theirs."""
+    import_popgym(env_id)
     module, _, bare = env_id.rpartition(":")
     if module:
         try:

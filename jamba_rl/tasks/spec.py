@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PlainValidator, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from jamba_rl.catalogue import Data
-
-# Which observation numbers are positions and which velocities, by env name without version:
-# the versions that gymnasium can still make agree, as long as no kwarg adds observations.
-PARTS: dict[str, dict[str, tuple[int, ...]]] = {
-    "CartPole": {"positions": (0, 2), "velocities": (1, 3)},
-    "HalfCheetah": {"positions": tuple(range(8)), "velocities": tuple(range(8, 17))},
-    "Hopper": {"positions": tuple(range(5)), "velocities": tuple(range(5, 11))},
-    "MountainCarContinuous": {"positions": (0,), "velocities": (1,)},
-    "Pendulum": {"positions": (0, 1), "velocities": (2,)},
-}
-WORDS = ("positions", "velocities")
-
-
-def _hidden_part(value: Any) -> int | str:
-    if value in WORDS or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    raise ValueError(f"{value!r} is neither an observation number nor one of {', '.join(WORDS)}")
-
+from jamba_rl.tasks.dynamics import Dynamics
+from jamba_rl.tasks.sensors.seen import Fraction, Seen
 
 PartName = Literal["ppo", "sac"]
 """Parts of a protocol: of on-policy and of off-policy algorithms."""
-
-HiddenPart = Annotated[int | str, PlainValidator(_hidden_part)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Evaluation(Data):
@@ -73,6 +54,9 @@ class SACProtocol(Data):
     gradient_steps: Annotated[int, Field(ge=-1)]
 
 
+Stepping = Literal["in-process", "envpool", "subprocess"]
+"""How envs are stepped: one after the other, by EnvPool's threads, or in processes of their own."""
+
 PARTS_BY_NAME: dict[PartName, type[PPOProtocol | SACProtocol]] = {"ppo": PPOProtocol, "sac": SACProtocol}
 
 
@@ -80,30 +64,54 @@ class Protocol(Data):
     """What every agent shares on a task.
 
     ``steps`` are env steps in total, over all parallel envs. In YAML, a part may have ``steps`` and
-    ``evaluation`` of its own, see ``load_task``.
+    ``evaluation`` of its own, see ``load_task``. EnvPool has its own random numbers, so agents are only compared with
+    the same ``stepping``.
     """
 
     steps: PositiveInt
+    stepping: Stepping
     evaluation: Evaluation
     ppo: PPOProtocol
     sac: SACProtocol
 
 
-class Task(Data):
-    """A gymnasium env, what of it is hidden, and its protocol.
+class Reference(Data):
+    """Mean undiscounted returns that scores are measured by.
 
-    ``base`` is the gymnasium id, made with ``kwargs``. ``hide`` lists observation numbers, or the
-    words ``positions`` and ``velocities`` where the env is known (`PARTS`). ``sighted`` names the
-    same task with nothing hidden, whose protocol is used where this one's has no own values.
+    ``random`` is that of evenly random actions. ``score`` is what a good agent reaches; ``source`` says which, and
+    after how long.
+    """
+
+    random: float
+    score: float | None = None
+    source: str | None = None
+
+
+class Task(Seen):
+    """A gymnasium env, what of it is seen, and its protocol.
+
+    ``base`` is the gymnasium id, made with ``kwargs``; ``episode_steps`` is its time limit in place of its own. What
+    is seen, and how well, say the keys of ``Seen``. ``dynamics`` draws another body for every episode.
+    ``hide_action`` keeps agents from being told their previous action: it would be a memory, or is not what was done.
+    ``sighted`` names the same task with nothing hidden, whose protocol is used where this one's has no own values.
     """
 
     name: str
     description: str = ""
     base: str
     kwargs: dict[str, Any] = Field(default_factory=dict)
-    hide: tuple[HiddenPart, ...] = ()
+    episode_steps: PositiveInt | None = None
+    dynamics: Dynamics | None = None
+    hide_action: bool = False
     sighted: str | None = None
+    reference: Reference | None = None
     protocol: Protocol
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """What makes the env; the rest is how it is used, and words."""
+        words = {"name", "description", "sighted", "reference", "protocol"}
+        return self.model_dump(exclude=words)
 
 
 def env_name(env_id: str) -> str:

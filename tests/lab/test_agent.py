@@ -15,7 +15,7 @@ from jamba_rl.rl import JambaPolicy
 from jamba_rl.rl.sac.policies import JambaPolicy as SACPolicy
 from jamba_rl.tasks import load_task
 
-PROTOCOL = load_task("pendulum-p").protocol.ppo
+TASK = load_task("pendulum-p")
 BOX = spaces.Box(-1.0, 1.0, (6,))
 ALL = catalogue.names("agents")
 PPO_AGENTS = [name for name in ALL if load_agent(name).algorithm == "ppo"]
@@ -27,7 +27,7 @@ def active_parameters(name: str, observations: int = 6) -> int:
     """Parameters that one step meets, of an agent's network for 6 actions."""
     agent, seen = load_agent(name), spaces.Box(-1.0, 1.0, (observations,))
     policy = JambaPolicy if agent.algorithm == "ppo" else SACPolicy
-    kwargs = policy_kwargs(agent, PROTOCOL) if agent.algorithm == "ppo" else sac_policy_kwargs(agent)
+    kwargs = policy_kwargs(agent, TASK) if agent.algorithm == "ppo" else sac_policy_kwargs(agent, TASK)
     return learned_parameters(policy(seen, BOX, lambda _: 1e-3, **kwargs)).active
 
 
@@ -82,7 +82,7 @@ def test_compared_agents_have_equal_parameters_within_a_tenth(observations: int)
 
 def test_of_experts_a_step_meets_half() -> None:
     agent = load_agent("ppo-jamba-moe")
-    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(agent, PROTOCOL))
+    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(agent, TASK))
     size, network = learned_parameters(policy), agent.network
     assert "E" in network.ffn_pattern
     assert (network.num_experts, network.top_k, network.balance) == (4, 2, "switch")
@@ -92,13 +92,23 @@ def test_of_experts_a_step_meets_half() -> None:
 
 def test_only_agents_of_recurrent_ppo_have_its_policy() -> None:
     with pytest.raises(UserError, match="agent 'sac-jamba-window' is none of RecurrentPPO"):
-        policy_kwargs(load_agent("sac-jamba-window"), PROTOCOL)
+        policy_kwargs(load_agent("sac-jamba-window"), TASK)
 
 
 def test_exploration_starts_as_the_protocol_says() -> None:
-    protocol = PROTOCOL.model_copy(update={"log_std_init": -1.5})
-    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(load_agent("ppo-jamba"), protocol))
+    ppo = TASK.protocol.ppo.model_copy(update={"log_std_init": -1.5})
+    task = TASK.model_copy(update={"protocol": TASK.protocol.model_copy(update={"ppo": ppo})})
+    policy = JambaPolicy(BOX, BOX, lambda _: 1e-3, **policy_kwargs(load_agent("ppo-jamba"), task))
     assert policy.log_std.tolist() == [-1.5] * 6
+
+
+def test_an_agent_is_not_told_its_action_where_the_task_hides_it() -> None:
+    hidden = load_task("parity-50")
+    for name, kwargs in (("ppo-jamba", policy_kwargs), ("sac-jamba", sac_policy_kwargs)):
+        assert kwargs(load_agent(name), TASK)["previous_action"] is None  # as its network wants
+        assert kwargs(load_agent(name), hidden)["previous_action"] is False
+        told = load_agent(name, {"previous_action": True})
+        assert kwargs(told, hidden)["previous_action"] is True
 
 
 def test_settings_go_over_the_files_and_the_rest_stays() -> None:

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import gymnasium
 import numpy as np
 import pytest
-from stable_baselines3.common.env_checker import check_env
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv
 
-from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.tasks import load_task, make_env
-from jamba_rl.tasks.vec_env import InProcessVecEnv
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")
 
@@ -25,18 +19,6 @@ def play(venv, steps: int) -> np.ndarray:
         seen.append(venv.step(actions)[0])
     venv.close()
     return np.stack(seen)
-
-
-@pytest.mark.parametrize("name", catalogue.names("envs"))
-def test_every_task_steps_and_is_reproducible(name: str) -> None:
-    first, again, other = (play(make_env(name, n_envs=2, seed=seed), 30) for seed in (7, 7, 8))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-
-
-@pytest.mark.parametrize("name", catalogue.names("envs"))
-def test_every_task_passes_sb3s_check(name: str) -> None:
-    check_env(make_env(name).envs[0], warn=False)
 
 
 def test_env_i_is_seeded_with_seed_plus_i() -> None:
@@ -80,7 +62,7 @@ def test_a_task_can_be_given_itself_or_as_a_file(tmp_path: Path) -> None:
         ("base: Pendulm-v1\n", "Pendulm"),
         ("base: HalfCheetah-v3\n", "gymnasium-robotics"),
         ("base: Pendulum-v1\nhide: [5]\n", "5 is beyond"),
-        ("base: FrozenLake-v1\nhide: [0]\n", "only of a vector"),
+        ("base: FrozenLake-v1\nhide: [0]\n", "only a vector has numbers"),
     ],
 )
 def test_what_cannot_be_made_is_one_line_with_the_tasks_name(tmp_path: Path, text: str, said: str) -> None:
@@ -133,47 +115,3 @@ def test_without_staggering_every_episode_is_whole() -> None:
     dones = [venv.step(np.zeros((2, 1), np.float32))[2] for _ in range(200)]
     assert not np.any(dones[:-1])
     assert np.all(dones[-1])
-
-
-def test_stepping_in_process_gives_what_sb3s_dummy_gives() -> None:
-    def make():
-        return Monitor(gymnasium.make("Pendulum-v1"))
-
-    ours, theirs = InProcessVecEnv([make] * 2), DummyVecEnv([make] * 2)
-    for venv in (ours, theirs):
-        venv.seed(4)
-    np.testing.assert_array_equal(ours.reset(), theirs.reset())
-    for step in range(401):
-        actions = np.full((2, 1), np.sin(step), np.float32)
-        (*arrays, infos), (*expected, their_infos) = ours.step(actions), theirs.step(actions)
-        for array, other in zip(arrays, expected, strict=True):
-            np.testing.assert_array_equal(array, other)
-        for info, other in zip(infos, their_infos, strict=True):
-            assert info.keys() == other.keys()
-            assert info["TimeLimit.truncated"] == other["TimeLimit.truncated"]
-            if "terminal_observation" in info:
-                np.testing.assert_array_equal(info["terminal_observation"], other["terminal_observation"])
-                assert info["episode"]["r"] == other["episode"]["r"]
-
-
-def test_what_a_step_returned_is_not_changed_by_the_next() -> None:
-    class Reuser(gymnasium.Wrapper):
-        """Fills one and the same info and observation."""
-
-        shared: ClassVar[dict] = {}
-        array = np.zeros(3, np.float32)
-
-        def step(self, action):
-            self.shared["count"] = self.shared.get("count", 0) + 1
-            observation, reward, *rest, _ = self.env.step(action)
-            self.array[:] = observation
-            return self.array, reward, *rest, self.shared
-
-    venv = InProcessVecEnv([lambda: Reuser(gymnasium.make("Pendulum-v1"))])
-    venv.reset()
-    first = venv.step(np.ones((1, 1), np.float32))
-    kept = [part.copy() for part in first[:3]]
-    venv.step(-np.ones((1, 1), np.float32))
-    assert first[3][0]["count"] == 1
-    for part, copy in zip(first[:3], kept, strict=True):
-        np.testing.assert_array_equal(part, copy)

@@ -9,6 +9,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from torch import nn
 
 from jamba_rl.lab.agent import Agent, RecurrentAgent
+from jamba_rl.tasks import Task
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
@@ -19,10 +20,13 @@ def learning_rate(agent: Agent) -> float | Schedule:
     return rate if agent.learning_rate_schedule == "constant" else LinearSchedule(rate, 0.0, 1.0)
 
 
-def memory(agent: RecurrentAgent) -> dict[str, Any]:
+def memory(agent: RecurrentAgent, task: Task) -> dict[str, Any]:
     """Arguments of every policy whose memory is carried from step to step."""
     names = ("shared_encoder", "encoder_learning_rate_ratio", "previous_action", "observation_change", "frames")
-    return network_and_heads(agent) | {name: getattr(agent, name) for name in names}
+    own = {name: getattr(agent, name) for name in names}
+    if own["previous_action"] is None and task.hide_action:
+        own["previous_action"] = False
+    return network_and_heads(agent) | own
 
 
 def network_and_heads(agent: Agent) -> dict[str, Any]:

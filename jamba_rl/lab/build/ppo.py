@@ -12,6 +12,7 @@ from jamba_rl.lab.agent.ppo import PPOHyperparameters
 from jamba_rl.lab.build.common import learning_rate, memory
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.rl import RecurrentPPO
+from jamba_rl.tasks import Task
 from jamba_rl.tasks.spec import PPOProtocol
 
 
@@ -29,20 +30,20 @@ def make_ppo(config: RunConfig, venv: VecEnv) -> RecurrentPPO:
         **ppo_arguments(agent, protocol),
         sequence_length=agent.sequence_length,
         warm_up=agent.warm_up,
-        policy_kwargs=policy_kwargs(agent, protocol),
+        policy_kwargs=policy_kwargs(agent, config.task),
         seed=config.seed,
         device=config.device,
     )
 
 
-def policy_kwargs(agent: Agent, protocol: PPOProtocol) -> dict[str, Any]:
+def policy_kwargs(agent: Agent, task: Task) -> dict[str, Any]:
     """What the policy of ``RecurrentPPO`` is made with.
 
     :raises UserError: if the agent is one of another algorithm
     """
     if not isinstance(agent, PPOAgent):
         raise UserError(f"agent {agent.name!r} is none of RecurrentPPO: it needs algorithm ppo")
-    return memory(agent) | {"log_std_init": protocol.log_std_init}
+    return memory(agent, task) | {"log_std_init": task.protocol.ppo.log_std_init}
 
 
 def ppo_arguments(agent: PPOHyperparameters, protocol: PPOProtocol) -> dict[str, Any]:

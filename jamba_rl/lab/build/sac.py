@@ -11,6 +11,7 @@ from jamba_rl.lab.agent.sac import SACHyperparameters
 from jamba_rl.lab.build.common import learning_rate, memory
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.rl import RecurrentSAC
+from jamba_rl.tasks import Task
 from jamba_rl.tasks.spec import SACProtocol
 
 
@@ -30,16 +31,16 @@ def make_sac(config: RunConfig, venv: VecEnv) -> RecurrentSAC:
         sequence_length=agent.sequence_length,
         burn_in=agent.burn_in,
         stored_state=agent.stored_state,
-        policy_kwargs=sac_policy_kwargs(agent),
+        policy_kwargs=sac_policy_kwargs(agent, config.task),
         seed=config.seed,
         device=config.device,
     )
 
 
-def sac_policy_kwargs(agent: SACAgent) -> dict[str, Any]:
+def sac_policy_kwargs(agent: SACAgent, task: Task) -> dict[str, Any]:
     """What the policy of ``RecurrentSAC`` is made with."""
     critics = ("n_critics", "target_critics", "critic_layer_norm")
-    return memory(agent) | {name: getattr(agent, name) for name in critics}
+    return memory(agent, task) | {name: getattr(agent, name) for name in critics}
 
 
 def sac_arguments(agent: SACHyperparameters, protocol: SACProtocol) -> dict[str, Any]:

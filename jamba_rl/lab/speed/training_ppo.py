@@ -37,7 +37,7 @@ def _venv(env: str, in_step: bool) -> VecEnv:
 
 
 def _agent(agent: PPOAgent, env: str, in_step: bool) -> OnPolicyAlgorithm:
-    kwargs = policy_kwargs(agent, load_task(env).protocol.ppo)
+    kwargs = policy_kwargs(agent, load_task(env))
     venv, length = _venv(env, in_step), agent.sequence_length
     return RecurrentPPO("JambaPolicy", venv, policy_kwargs=kwargs, sequence_length=length, **ARGUMENTS)
 

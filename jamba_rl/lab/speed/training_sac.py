@@ -10,7 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from jamba_rl.lab.agent import SACAgent
 from jamba_rl.lab.build import sac_policy_kwargs
 from jamba_rl.rl import RecurrentSAC
-from jamba_rl.tasks import make_env
+from jamba_rl.tasks import load_task, make_env
 
 # One env, and one update on 256 steps out of the replay after each of its steps, for everyone.
 TURN = 64  # env steps
@@ -35,7 +35,7 @@ def contenders(env: str, agents: list[SACAgent], in_step: bool) -> dict[str, SAC
 
 def _agent(agent: SACAgent, env: str, in_step: bool) -> RecurrentSAC:
     memory = {name: getattr(agent, name) for name in ("sequence_length", "burn_in", "stored_state")}
-    kwargs = sac_policy_kwargs(agent)
+    kwargs = sac_policy_kwargs(agent, load_task(env))
     return RecurrentSAC("JambaPolicy", _venv(env, in_step), policy_kwargs=kwargs, **memory, **ARGUMENTS)
 
 
