@@ -142,7 +142,6 @@ MISTAKES = [
     (["train", "--env", "pendulm-p"], "unknown env 'pendulm-p'; did you mean 'pendulum-p'?"),
     (["train", "--env", "HalfCheetah-v44"], "did you mean 'HalfCheetah-v4'?"),
     (["train", "--env", "HalfCheetah-v3"], "gymnasium-robotics"),
-    (["train", "--env", "Blackjack-v1"], "which SB3 cannot take"),
     (["train", "--env", "pendulum-p", "--seed", "99999999999"], "Seed must be between"),
     (["train", "--env", "nowhere.yaml"], "no such file: nowhere.yaml"),
     (["train", "--env", "pendulum-p", "--agent", "ppo-jmba"], "unknown agent 'ppo-jmba'; did you mean 'ppo-jamba'?"),

@@ -60,7 +60,7 @@ def make_env(
     try:
         venv, rules = _make_many(spec, shares, stepping or spec.protocol.stepping, render_mode)
     except UserError as error:
-        raise UserError(f"env {spec.name!r}: {error}") from error
+        raise UserError(f"{_named(spec)}: {error}") from error
     if rules is not None:
         venv = SensorVecEnv(venv, rules)
     venv.seed(seed)
@@ -82,8 +82,13 @@ def make_single_env(task: str | Task, render_mode: str | None = None) -> gymnasi
         env = _make_one(spec, render_mode)
         rules = rules_of(spec, spec.base, env.observation_space)
     except UserError as error:
-        raise UserError(f"env {spec.name!r}: {error}") from error
+        raise UserError(f"{_named(spec)}: {error}") from error
     return env if rules is None else SensorEnv(env, rules)
+
+
+def _named(task: Task) -> str:
+    """A task as errors name it, with its file unless it is a gymnasium id."""
+    return f"env {task.name!r}" if task.name == task.base else f"env {task.name!r} ({task.name}.yaml)"
 
 
 def _make_many(

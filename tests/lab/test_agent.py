@@ -49,7 +49,6 @@ def test_an_agent_of_stock_ppo_differs_from_ours_in_what_stock_lacks_alone() -> 
     assert {key: stock[key] for key in both} == {key: ours[key] for key in both}
     assert ours.keys() - stock.keys() == {
         *(
-            "sequence_length",
             "warm_up",
             "shared_encoder",
             "encoder_learning_rate_ratio",

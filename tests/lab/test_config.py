@@ -65,7 +65,7 @@ def test_the_command_line_goes_over_a_parts_own_steps() -> None:
         ("sac-jamba-window", "ent_coef=true", "ent_coef: must be a number, 0 or above, or auto, was True"),
         ("sac-jamba-window", "frames=4", "unknown key 'frames'"),
         ("sac-jamba-window", "algorithm=ppo", "unknown key 'algorithm'"),
-        ("ppo-jamba-window", "sequence_length=4", "unknown key 'sequence_length'"),
+        ("ppo-jamba-window", "warm_up=0.1", "unknown key 'warm_up'"),
         ("ppo-jamba", "history=4", "unknown key 'history'"),
         ("ppo-jamba", "train_freq=4", "unknown key 'train_freq'"),
         ("ppo-jamba", "warm_up=1.5", "warm_up: must be less than or equal to 1, was 1.5"),

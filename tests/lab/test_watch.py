@@ -215,7 +215,7 @@ MISTAKES = [
     (no_model, ["run"], "run has no checkpoint yet"),
     (damaged_model, ["run"], "model.zip cannot be read"),
     (other_env("tests.lab.test_watch:Unseen-v0"), ["run"], "it lacks the render mode rgb_array"),
-    (other_env("tests.lab.test_watch:Broken-v0"), ["run"], "'pendulum-p' cannot be drawn: the brush is missing"),
+    (other_env("tests.lab.test_watch:Brushless-v0"), ["run"], "'pendulum-p' cannot be drawn: the brush is missing"),
     (other_env("tests.lab.test_watch:Grey-v0"), ["run"], "its pictures are (4, 4) of uint8"),
     (no_pygame, ["run"], 'pip install "gymnasium[classic'),
     (no_opengl, ["run"], "MuJoCo cannot draw here (tried egl, osmesa): install libegl1 or libosmesa6"),
@@ -241,7 +241,7 @@ def test_what_cannot_be_watched_is_one_line_and_leaves_no_file(
     assert everything_in(Path()) == before
 
 
-class Broken(Counting):
+class Brushless(Counting):
     """Could be looked at, if it could."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
@@ -254,14 +254,14 @@ class Broken(Counting):
         raise RuntimeError("the brush\nis missing")
 
 
-class Grey(Broken):
+class Grey(Brushless):
     """Without colours."""
 
     def render(self):
         return np.zeros((4, 4), np.uint8)
 
 
-for name, env in {"Unseen": Counting, "Broken": Broken, "Grey": Grey}.items():
+for name, env in {"Unseen": Counting, "Brushless": Brushless, "Grey": Grey}.items():
     gymnasium.register(f"{name}-v0", env, disable_env_checker=True)
 
 

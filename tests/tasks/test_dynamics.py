@@ -74,7 +74,7 @@ def test_a_task_with_dynamics_draws_for_each_copy() -> None:
 def test_only_mujoco_has_a_body(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("base: Pendulum-v1\ndynamics: {mass: [1.0, 2.0]}\n")
-    with pytest.raises(UserError, match="env 'mine': dynamics: only MuJoCo envs have a body to change"):
+    with pytest.raises(UserError, match=r"env 'mine' \(mine.yaml\): dynamics: only MuJoCo envs have a body to change"):
         make_env(str(path))
 
 

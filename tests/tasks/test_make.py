@@ -115,3 +115,18 @@ def test_without_staggering_every_episode_is_whole() -> None:
     dones = [venv.step(np.zeros((2, 1), np.float32))[2] for _ in range(200)]
     assert not np.any(dones[:-1])
     assert np.all(dones[-1])
+
+
+def test_observations_of_several_parts_become_a_vector() -> None:
+    venv = make_env("Blackjack-v1", n_envs=2)
+    assert venv.reset().shape == (2, 32 + 11 + 2)
+
+
+def test_observations_that_sb3_cannot_take_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(gymnasium.Env):
+        observation_space = gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2))
+        action_space = gymnasium.spaces.Discrete(2)
+
+    monkeypatch.setitem(gymnasium.registry, "Endless-v0", gymnasium.envs.registration.EnvSpec("Endless-v0", Endless))
+    with pytest.raises(UserError, match=r"env 'Endless-v0': it has observations .* which SB3 cannot take"):
+        make_env("Endless-v0")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from jamba_rl.lab.agent.base import Agent, RecurrentAgent
 from jamba_rl.tasks.spec import Fraction, PartName
@@ -26,5 +26,4 @@ class PPOAgent(PPOHyperparameters, RecurrentAgent):
     """``RecurrentPPO``, whose memory is carried from step to step; its docstring explains the keys."""
 
     algorithm: Literal["ppo"]
-    sequence_length: Annotated[int, Field(ge=1)] | None
     warm_up: Fraction

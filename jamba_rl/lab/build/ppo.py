@@ -28,7 +28,7 @@ def make_ppo(config: RunConfig, venv: VecEnv) -> RecurrentPPO:
         "JambaPolicy",
         venv,
         **ppo_arguments(agent, protocol),
-        sequence_length=agent.sequence_length,
+        sequence_length=protocol.sequence_length,
         warm_up=agent.warm_up,
         policy_kwargs=policy_kwargs(agent, config.task),
         seed=config.seed,

@@ -15,7 +15,7 @@ from jamba_rl.rl import RecurrentPPO
 from jamba_rl.tasks import load_task, make_env
 
 # One protocol for everyone; no KL stop, so that everyone makes every update.
-N_ENVS, N_STEPS = 16, 64
+N_ENVS, N_STEPS, SEQUENCE_LENGTH = 16, 64, 32
 ROLLOUT = N_ENVS * N_STEPS
 ARGUMENTS: dict[str, Any] = {"n_steps": N_STEPS, "batch_size": 256, "n_epochs": 10, "seed": 0, "device": "cpu"}
 PROTOCOL = {"n_envs": N_ENVS} | ARGUMENTS
@@ -38,8 +38,8 @@ def _venv(env: str, in_step: bool) -> VecEnv:
 
 def _agent(agent: PPOAgent, env: str, in_step: bool) -> OnPolicyAlgorithm:
     kwargs = policy_kwargs(agent, load_task(env))
-    venv, length = _venv(env, in_step), agent.sequence_length
-    return RecurrentPPO("JambaPolicy", venv, policy_kwargs=kwargs, sequence_length=length, **ARGUMENTS)
+    venv = _venv(env, in_step)
+    return RecurrentPPO("JambaPolicy", venv, policy_kwargs=kwargs, sequence_length=SEQUENCE_LENGTH, **ARGUMENTS)
 
 
 def _contrib(env: str, in_step: bool, parameters: int) -> dict[str, OnPolicyAlgorithm]:

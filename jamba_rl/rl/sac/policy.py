@@ -42,7 +42,8 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
     :param frames: how many observations they see at once, the present one last: a memory for networks that have none
     :param shared_encoder: the actor reads the critics' memory, which their loss alone trains
     :param encoder_learning_rate_ratio: learning rate of memories in units of everything else's; ``RecurrentSAC``
-        keeps it when the schedule changes the rate
+        keeps it when the schedule changes the rate. Much less than 1, or values and actions chase what memories make
+        of the past (Luo et al. 2024, arXiv 2405.15384)
     :param n_critics: how many critics judge an action
     :param target_critics: of so many, drawn anew for each update, the lowest value is believed, and the actor goes
         by the mean of all (Chen et al. 2021, arXiv 2101.05982); default: all, whose lowest the actor goes by too
@@ -65,7 +66,7 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         observation_change: bool | None = None,
         frames: int = 1,
         shared_encoder: bool = False,
-        encoder_learning_rate_ratio: float = 1.0,
+        encoder_learning_rate_ratio: float = 0.03,
         n_critics: int = 2,
         target_critics: int | None = None,
         critic_layer_norm: bool = False,

@@ -141,6 +141,6 @@ def test_a_task_has_its_sensors_in_the_pool_too() -> None:
 )
 def test_what_it_cannot_do_is_refused(tmp_path, text: str, said: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(UserError, match=f"env 'mine': {said}") as caught:
+    with pytest.raises(UserError, match=rf"env 'mine' \(mine.yaml\): {said}") as caught:
         make_env(str(tmp_path / "mine.yaml"), stepping="envpool")
     assert "\n" not in str(caught.value)

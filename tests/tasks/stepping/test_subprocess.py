@@ -48,5 +48,5 @@ def test_an_interrupt_is_not_theirs() -> None:
 
 def test_what_cannot_be_made_is_one_line_here_too(tmp_path) -> None:
     (tmp_path / "mine.yaml").write_text("base: Pendulum-v1\nkwargs: {gravity: 20.0}\n")
-    with pytest.raises(UserError, match=r"env 'mine': .*gravity"):
+    with pytest.raises(UserError, match=r"env 'mine' \(mine.yaml\): .*gravity"):
         make_env(str(tmp_path / "mine.yaml"), 2, stepping="subprocess")
