@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from jamba_rl.catalogue import Data
 from jamba_rl.tasks.dynamics import Dynamics
@@ -27,7 +27,8 @@ class PPOProtocol(Data):
     ``n_steps`` are taken in each env per rollout, and ``n_epochs`` passes made over them. How many a rollout is worth
     depends on how far chance is in its rewards: where an episode ends by a fall, much of what more passes learn is
     true of this rollout alone. ``sequence_length`` is how many steps gradient flows through, a divisor of ``n_steps``:
-    what has to be kept for longer is not learned to be kept. Of agents of stock PPO it has no meaning.
+    what has to be kept for longer is not learned to be kept. Of agents of stock PPO it has no meaning, as
+    ``advantage_floor``, the deviation below which advantages are noise and not blown up.
     ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the
     action range; continuous actions only. Like the discount it depends on what is controlled: noise
     that a robot of six joints stumbles over is what swings a pendulum up.
@@ -39,6 +40,7 @@ class PPOProtocol(Data):
     n_epochs: PositiveInt
     gamma: Fraction
     gae_lambda: Fraction
+    advantage_floor: NonNegativeFloat
     log_std_init: float
 
 

@@ -29,6 +29,7 @@ def make_ppo(config: RunConfig, venv: VecEnv) -> RecurrentPPO:
         venv,
         **ppo_arguments(agent, protocol),
         sequence_length=protocol.sequence_length,
+        advantage_floor=protocol.advantage_floor,
         warm_up=agent.warm_up,
         policy_kwargs=policy_kwargs(agent, config.task),
         seed=config.seed,

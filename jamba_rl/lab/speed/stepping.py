@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -53,6 +54,7 @@ def stepping_speed(env: str, n_envs: int = 8, rounds: int = 7) -> list[SteppingS
 
 def _contenders(task: Task, n_envs: int) -> dict[str, Callable[[], VecEnv]]:
     def theirs() -> gymnasium.Env:
+        warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)  # in processes of its own
         return Monitor(make_single_env(task))
 
     makers: dict[str, Callable[[], VecEnv]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from jamba_rl.rl.carried import CarriesMemory
 from jamba_rl.rl.finite import check_experience
 from jamba_rl.rl.optimizer import keep_ratios
 from jamba_rl.rl.ppo.lean import LeanPPO
+from jamba_rl.rl.ppo.loss import LossForm
 from jamba_rl.rl.ppo.policies import POLICIES
 from jamba_rl.rl.ppo.policy import RecurrentActorCriticPolicy
 from jamba_rl.rl.ppo.rollouts import SequenceRolloutBuffer, buffer_class
@@ -46,6 +48,10 @@ class RecurrentPPO(CarriesMemory, LeanPPO):
     :param batch_size: minibatch size in transitions; divides those of a rollout, or is as large or larger
     :param sequence_length: steps per window; divides ``n_steps`` and ``batch_size``. Default: the
         largest such number up to 64
+    :param advantage_floor: where advantages deviate by less than this, they are not blown up to a deviation of 1, as
+        ``normalize_advantage`` does. Where rewards are rare and all of them are got, what is left is noise, and to
+        learn from it in full steps undoes what was learned. 0 for SB3's own normalisation, minibatch by minibatch;
+        with a floor it is by rollout
     :param warm_up: fraction of training over which the learning rate rises from 0 to what
         ``learning_rate`` says; of the whole training where learning goes on without a reset of the step count
     :raises ValueError: a number does not divide or lies outside its bounds, or a policy name is unknown
@@ -70,17 +76,20 @@ class RecurrentPPO(CarriesMemory, LeanPPO):
         batch_size: int = 128,
         *args: Any,
         sequence_length: int | None = None,
+        advantage_floor: float = 0.0,
         warm_up: float = 0.0,
         **kwargs: Any,
     ) -> None:
         if not 0.0 <= warm_up <= 1.0:
             raise ValueError(f"warm_up is a fraction of training, from 0 to 1, was {warm_up!r}")
+        if not 0.0 <= advantage_floor < math.inf:
+            raise ValueError(f"advantage_floor must be a number, 0 or above, was {advantage_floor!r}")
         check_minibatch(n_steps, env.num_envs if isinstance(env, VecEnv) else 1, batch_size)
         if isinstance(policy, type) and not issubclass(policy, RecurrentActorCriticPolicy):
             raise ValueError(
                 f"policy must be jamba_rl's, as a class or by its name, was {policy.__module__}.{policy.__name__}"
             )
-        self.sequence_length = sequence_length
+        self.sequence_length, self.advantage_floor = sequence_length, advantage_floor
         self.warm_up = warm_up
         with warnings.catch_warnings():
             # a minibatch larger than the rollout is fine, and no other gets here
@@ -150,6 +159,8 @@ class RecurrentPPO(CarriesMemory, LeanPPO):
             # of an episode that is over the value is not asked for
             values = self.policy.predict_values(obs_as_tensor(new_obs, self.device), state)  # type: ignore[arg-type]
         rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
+        if self._floors_advantages:
+            rollout_buffer.normalize_advantages(self.advantage_floor)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -187,6 +198,14 @@ class RecurrentPPO(CarriesMemory, LeanPPO):
         starts = torch.as_tensor(self._last_episode_starts, device=self.device, dtype=torch.bool)
         actions, values, log_probs, state = self.policy(obs, self._last_state, starts)
         return actions.cpu().numpy(), values, log_probs, state
+
+    @property
+    def _floors_advantages(self) -> bool:
+        return self.normalize_advantage and self.advantage_floor > 0.0
+
+    def _loss_form(self) -> LossForm:
+        form = super()._loss_form()
+        return form._replace(normalize_advantage=form.normalize_advantage and not self._floors_advantages)
 
     def _step(self) -> None:
         super()._step()

@@ -50,6 +50,11 @@ class SequenceRolloutBuffer(RolloutBuffer):
         if self.pos % self.sequence_length == 0:
             self.states.append(state[1:])
 
+    def normalize_advantages(self, floor: float) -> None:
+        """Bring advantages to mean 0, and to deviation 1 where they deviate by more than ``floor``, else to less."""
+        self.advantages -= self.advantages.mean()
+        self.advantages /= max(float(self.advantages.std()), floor)
+
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         """Yield every window once, in minibatches of ``batch_size`` transitions."""
         windows = self._windows()

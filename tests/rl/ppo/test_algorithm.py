@@ -87,6 +87,29 @@ def test_the_whole_rollout_is_one_minibatch_in_order():
     assert len(whole.actions) == buffer.buffer_size * buffer.n_envs
 
 
+@pytest.mark.parametrize(("floor", "blown_up"), [(0.01, True), (100.0, False)])
+def test_advantages_below_the_floor_are_not_blown_up(floor, blown_up):
+    plain, floored = rollout(), rollout(advantage_floor=floor)
+    raw, seen = plain.advantages, floored.advantages
+    assert 0.01 < raw.std() < 100.0
+    np.testing.assert_allclose(seen, (raw - raw.mean()) / (raw.std() if blown_up else 100.0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(plain.returns, floored.returns)
+
+
+def test_a_floor_takes_the_place_of_the_normalisation_of_minibatches():
+    assert clock_model()._loss_form().normalize_advantage
+    assert not clock_model(advantage_floor=0.1)._loss_form().normalize_advantage
+    unscaled = rollout(normalize_advantage=False, advantage_floor=0.1)
+    np.testing.assert_array_equal(unscaled.advantages, rollout().advantages)
+
+
+def rollout(**kwargs):
+    """What the same agent collects."""
+    model = clock_model(seed=0, **kwargs)
+    collect(model)
+    return model.rollout_buffer
+
+
 @pytest.mark.parametrize("truncate", [True, False])
 def test_time_limits_are_bootstrapped_and_real_ends_are_not(truncate):
     model = clock_model(n_envs=1, env_kwargs={"truncate": truncate}, gamma=0.5)

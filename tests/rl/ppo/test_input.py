@@ -155,6 +155,12 @@ def test_a_window_of_one_step_is_warned_of_unless_it_is_meant():
     clock_model(n_steps=5, n_envs=4, batch_size=4, policy="MlpPolicy")
 
 
+@pytest.mark.parametrize("floor", [-0.1, float("inf"), float("nan")])
+def test_a_floor_that_is_no_deviation_is_refused(floor):
+    with pytest.raises(ValueError, match="advantage_floor must be a number, 0 or above, was"):
+        clock_model(advantage_floor=floor)
+
+
 @pytest.mark.parametrize("warm_up", [-0.1, 1.5, float("nan")])
 def test_a_warm_up_longer_than_training_is_refused(warm_up):
     with pytest.raises(ValueError, match="warm_up is a fraction of training, from 0 to 1"):
