@@ -135,9 +135,11 @@ def test_schedules_are_followed():
         def _on_step(self):
             return True
 
-    model = tiny("GruPolicy", clocks(1), learning_rate=WarmUp(lambda _: 1.0e-2, 0.5), learning_starts=0)
+    options = {"encoder_learning_rate_ratio": 0.1}
+    model = tiny("GruPolicy", clocks(1), options, learning_rate=WarmUp(lambda _: 1.0e-2, 0.5), learning_starts=0)
     model.learn(64, callback=Look())
-    assert rates[2:] == [[pytest.approx(rate)] * len(rates[0]) for rate in (5e-3, 7.5e-3, 1e-2, 1e-2, 1e-2, 1e-2)]
+    expected = [[pytest.approx(rate / 10), pytest.approx(rate)] for rate in (5e-3, 7.5e-3, 1e-2, 1e-2, 1e-2, 1e-2)]
+    assert rates[2:] == expected
     assert model.ent_coef_optimizer.param_groups[0]["lr"] == pytest.approx(1e-2)
 
 
