@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.models import huggingface, mamba_ssm
+from jamba_rl.models.check import check_ids, check_length, longest_text
+from jamba_rl.models.generation import evaluating, write_on
+from jamba_rl.models.interleave import interleave
+from jamba_rl.models.padding import check_mask, to_the_end
+from jamba_rl.models.sampling import Sampler
 from jamba_rl.models.weights import check_fits, read_folder
 from jamba_rl.nn import Jamba, JambaConfig, State
-from jamba_rl.nn.router import Routings
+from jamba_rl.nn.router import Routing, Routings
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,17 @@ class LanguageOutput:
     routing: Routings
 
 
+class LanguageLoss(NamedTuple):
+    """What to train on, and its parts; scalars."""
+
+    total: Tensor
+    """The sum of both."""
+    cross_entropy: Tensor
+    """Nats per token; over ln 2, bits."""
+    routing: Tensor
+    """Both losses of the routers times their coefficients; 0 without experts."""
+
+
 class JambaForCausalLM(nn.Module):
     """Embedding, backbone, and a linear map to the vocabulary.
 
@@ -34,6 +51,7 @@ class JambaForCausalLM(nn.Module):
     :param config: the backbone
     :param vocab_size: V
     :param tie_embeddings: whether the map to the vocabulary is the embedding itself
+    :param max_length: longer texts are refused; None for no limit
 
     >>> model = JambaForCausalLM(JambaConfig(d_model=16, window=8), vocab_size=11)
     >>> out = model(torch.tensor([[3, 1, 4]]))
@@ -41,14 +59,20 @@ class JambaForCausalLM(nn.Module):
     torch.Size([1, 3, 11])
     >>> model.step(torch.tensor([1]), out.state).logits.shape
     torch.Size([1, 11])
+    >>> model.generate(torch.tensor([[3, 1, 4]]), 5, temperature=0.8, top_k=3).shape
+    torch.Size([1, 8])
     """
 
-    def __init__(self, config: JambaConfig, vocab_size: int, tie_embeddings: bool = False) -> None:
+    def __init__(
+        self, config: JambaConfig, vocab_size: int, tie_embeddings: bool = False, max_length: int | None = None
+    ) -> None:
         super().__init__()
-        if vocab_size < 1:
-            raise ValueError(f"vocab_size must be above 0, was {vocab_size}")
+        for name, value in (("vocab_size", vocab_size), ("max_length", max_length)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be above 0, was {value}")
         self.config = config
         self.vocab_size = vocab_size
+        self.max_length = max_length
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         self.backbone = Jamba(config)
         self.lm_head = nn.Linear(config.d_model, vocab_size, bias=False)
@@ -57,21 +81,121 @@ class JambaForCausalLM(nn.Module):
         if tie_embeddings:
             self.lm_head.weight = self.embedding.weight
 
-    def forward(self, ids: Tensor, state: State | None = None, reset: Tensor | None = None) -> LanguageOutput:
+    @classmethod
+    def from_layers(
+        cls,
+        vocab_size: int,
+        d_model: int = 256,
+        num_mamba_layers: int = 6,
+        num_transformer_layers: int = 2,
+        nhead: int = 8,
+        dim_feedforward: int = 1024,
+        max_seq_length: int = 2048,
+        dropout: float = 0.1,
+        **fields: Any,
+    ) -> JambaForCausalLM:
+        """Make a model from counts: blocks of Mamba and of attention evenly mixed, each with a dense feed-forward.
+
+        Attention sees the whole text and positions are learned vectors, as in JAMBA of Nakshatra; ``window=64,
+        position="relative"`` bounds what is remembered.
+
+        :param max_seq_length: longer texts are refused
+        :param fields: of ``JambaConfig``, which go before all that is said here
+        :raises ValueError: sizes do not fit each other
+        """
+        known: dict[str, Any] = {
+            "d_model": d_model,
+            "pattern": interleave(num_mamba_layers, num_transformer_layers),
+            "ffn_pattern": "D",
+            "num_heads": nhead,
+            "ffn_mult": dim_feedforward / d_model if d_model else 0,
+            "dropout": dropout,
+            "position": "learned",
+            "max_positions": max_seq_length,
+            "window": None,
+        }
+        return cls(JambaConfig(**known | fields), vocab_size, max_length=max_seq_length)
+
+    def forward(
+        self, ids: Tensor, state: State | None = None, reset: Tensor | None = None, mask: Tensor | None = None
+    ) -> LanguageOutput:
         """Read whole texts.
 
         :param ids: (B, T) token numbers
         :param state: what came before; None for nothing
         :param reset: (B, T) bool, set at the first token of another text; None for none
+        :param mask: (B, T) bool, False for padding before or after the one text of a row: its logits mean nothing, and
+            neither those of the text nor the state depend on it; None for no padding
         :raises ValueError: the arguments do not fit
         """
-        out = self.backbone(self._embed(ids, 2), state, reset)
-        return LanguageOutput(self.lm_head(out.hidden), out.state, out.routing)
+        check_ids(ids, 2, self.vocab_size)
+        if mask is not None:
+            if state is not None or reset is not None:
+                raise ValueError("a mask is for rows of one text from its start: give no state and no reset with it")
+            return self._read_padded(ids, mask)
+        if self.max_length is not None:
+            check_length(longest_text(ids.shape[1], state, reset), self.max_length)
+        return self._read(ids, state, reset)
 
     def step(self, ids: Tensor, state: State, reset: Tensor | None = None) -> LanguageOutput:
         """Read one token (B,) of each text; ``reset`` is (B,) bool."""
-        out = self.backbone.step(self._embed(ids, 1), state, reset)
+        check_ids(ids, 1, self.vocab_size)
+        if self.max_length is not None:
+            check_length(longest_text(1, state, None if reset is None else reset[:, None]), self.max_length)
+        out = self.backbone.step(self.embedding(ids), state, reset)
         return LanguageOutput(self.lm_head(out.hidden), out.state, out.routing)
+
+    def loss(self, ids: Tensor, reset: Tensor | None = None, mask: Tensor | None = None) -> LanguageLoss:
+        """How badly every token but the first of a text was foreseen; arguments as of ``forward``.
+
+        :raises ValueError: there is no second token
+        """
+        out = self(ids, None, reset, mask)
+        counted = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask
+        targets = counted[:, 1:] & counted[:, :-1]
+        if reset is not None:
+            targets = targets & ~reset[:, 1:]
+        if not bool(targets.any()):
+            raise ValueError("ids must hold a text of two tokens at least: the first cannot be foreseen")
+        cross_entropy = F.cross_entropy(out.logits[:, :-1][targets].float(), ids[:, 1:][targets].long())
+        routing = out.routing.loss(mask)
+        return LanguageLoss(cross_entropy + routing, cross_entropy, routing)
+
+    def generate(
+        self,
+        ids: Tensor,
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        stop: int | None = None,
+        mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Write on from prompts, each token in one step from the state.
+
+        :param ids: (B, T) prompts
+        :param max_new_tokens: 1 or more
+        :param temperature: and ``top_k``, ``top_p``: see ``jamba_rl.models.sampling.Sampler``
+        :param stop: a token that ends a text, and is repeated while others go on; None for none
+        :param mask: as of ``forward``
+        :param generator: of random numbers; None for torch's own
+        :return: (B, T + N) prompts and what follows; with a mask, prompts are at the end of their T columns
+        :raises ValueError: a value is out of range, or the text becomes longer than ``max_length``
+        """
+        choose = Sampler(temperature, top_k, top_p)
+        if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be a whole number above 0, was {max_new_tokens!r}")
+        check_ids(ids, 2, self.vocab_size)
+        if mask is not None:
+            check_mask(ids, mask)
+            ids, mask, _, _ = to_the_end(ids, mask)
+        length = ids.shape[1] if mask is None else int(mask.sum(1).max())
+        check_length(length + max_new_tokens, self.max_length)
+        with evaluating(self), torch.no_grad():
+            read = self(ids, mask=mask)
+            new = write_on(read, self.step, lambda logits: choose(logits, generator), max_new_tokens, stop)
+        return torch.cat([ids, new.to(ids.dtype)], 1)
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` texts."""
@@ -129,15 +253,19 @@ class JambaForCausalLM(nn.Module):
             model.lm_head.weight = model.embedding.weight
         return model.requires_grad_()
 
-    def _embed(self, ids: Tensor, dims: int) -> Tensor:
-        if ids.dim() != dims or ids.dtype not in (torch.int64, torch.int32) or ids.numel() == 0:
-            shape = "(batch, time)" if dims == 2 else "(batch,)"
-            raise ValueError(f"ids must be int64 {shape} and not empty; was {ids.dtype} {tuple(ids.shape)}")
-        if ids.is_cpu and (int(ids.min()) < 0 or int(ids.max()) >= self.vocab_size):
-            raise ValueError(
-                f"ids must be from 0 to {self.vocab_size - 1}; were from {int(ids.min())} to {int(ids.max())}"
-            )
-        return self.embedding(ids)
+    def _read(self, ids: Tensor, state: State | None, reset: Tensor | None) -> LanguageOutput:
+        out = self.backbone(self.embedding(ids), state, reset)
+        return LanguageOutput(self.lm_head(out.hidden), out.state, out.routing)
+
+    def _read_padded(self, ids: Tensor, mask: Tensor) -> LanguageOutput:
+        check_mask(ids, mask)
+        check_length(int(mask.sum(1).max()), self.max_length)
+        moved, _, begins, columns = to_the_end(ids, mask)
+        out = self._read(moved, None, begins)
+        logits = out.logits.gather(1, columns[..., None].expand_as(out.logits))
+        rows = (columns + ids.shape[1] * torch.arange(len(ids), device=ids.device)[:, None]).flatten()
+        layers = tuple(Routing(*(part[rows] for part in layer)) for layer in out.routing.layers)
+        return LanguageOutput(logits, out.state, Routings(layers, self.config))
 
 
 def _source(source: Any, config: Any) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:

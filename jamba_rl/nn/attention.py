@@ -80,6 +80,23 @@ class Attention(Mixer):
         y_BHK, *state_after = windowed_attention_step(qkv, keys, values, age, reset, self.lag_bias)
         return self.out_proj(y_BHK.view(x.shape)), tuple(state_after)
 
+    def weights(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> Tensor:
+        """Return what ``forward``, with the same arguments, attends to: (B, T, H, L).
+
+        The last axis counts steps back, from the step itself on, and sums to 1. L is the window, or without one the
+        age of the oldest episode.
+        """
+        keys, _, age = self.initial_state(len(x)) if state is None else state
+        H, G, T = self.config.num_heads, self.config.num_kv_heads, x.shape[1]
+        q, k, _ = self._heads(x, age, reset).split((H, G, G), 2)
+        starts_BT = episode_starts(age, reset, T)
+        reach = self.config.window
+        if reach is None:  # the same as a window that reaches before the first step
+            reach = int(positions(starts_BT).max()) + 1
+            keys = F.pad(keys, (0, 0, 0, 0, T - 1, 0))
+        wide_k, wide_keys = self._for_all_heads(k), self._for_all_heads(keys)
+        return _by_lag(_window_weights(q, wide_k, wide_keys, starts_BT, self.lag_bias))[..., :reach]
+
     def initial_state(self, batch: int) -> State:  # noqa: D102
         config, weight = self.config, self.out_proj.weight
         remembered = 0 if config.window is None else config.window - 1
@@ -188,17 +205,33 @@ def torch_attention(inputs: AttentionInputs) -> tuple[Tensor, Tensor]:
     By hand, as torch's own attention takes a slow path where the mask is learned.
     """
     qkv, keys_BVHK, values_BVHK, age_B, reset_BT, bias_HW = inputs
-    (T, K), W = (qkv.shape[1], qkv.shape[-1]), keys_BVHK.shape[1] + 1
-    wide = torch.promote_types(qkv.dtype, torch.float32)  # of scores: half a precision has no room for the mask
     q_BTHK, k_BTHK, v_BTHK = qkv.unbind(2)
-    keys_BHSK = torch.cat([keys_BVHK, k_BTHK], 1).transpose(1, 2).to(qkv.dtype)
+    starts_BT = episode_starts(age_B, reset_BT, qkv.shape[1])
+    weights_BHTS = _window_weights(q_BTHK, k_BTHK, keys_BVHK, starts_BT, bias_HW)
     values_BHSK = torch.cat([values_BVHK, v_BTHK], 1).transpose(1, 2).to(qkv.dtype)
-    band_HTS = _band(qkv.new_zeros(1, W, dtype=wide) if bias_HW is None else bias_HW.to(wide), T)
-    starts_BT = episode_starts(age_B, reset_BT, T)
+    y_BHTK = torch.matmul(weights_BHTS.to(qkv.dtype), values_BHSK)
+    return y_BHTK.transpose(1, 2).contiguous(), age_after(starts_BT)
+
+
+def _window_weights(
+    q_BTHK: Tensor, k_BTHK: Tensor, keys_BVHK: Tensor, starts_BT: Tensor, bias_HW: Tensor | None
+) -> Tensor:
+    """The share (B, H, T, S) of every key in the attention of every step; arguments as of ``windowed_attention``."""
+    (T, K), W = (q_BTHK.shape[1], q_BTHK.shape[-1]), keys_BVHK.shape[1] + 1
+    wide = torch.promote_types(q_BTHK.dtype, torch.float32)  # of scores: half a precision has no room for the mask
+    keys_BHSK = torch.cat([keys_BVHK, k_BTHK], 1).transpose(1, 2).to(q_BTHK.dtype)
+    band_HTS = _band(q_BTHK.new_zeros(1, W, dtype=wide) if bias_HW is None else bias_HW.to(wide), T)
     mask_BHTS = band_HTS + torch.where(same_episode(starts_BT, W - 1), 0.0, MASKED)[:, None]
     scores_BHTS = torch.matmul(q_BTHK.transpose(1, 2) * K**-0.5, keys_BHSK.transpose(2, 3)) + mask_BHTS
-    y_BHTK = torch.matmul(scores_BHTS.softmax(-1).to(qkv.dtype), values_BHSK)
-    return y_BHTK.transpose(1, 2).contiguous(), age_after(starts_BT)
+    return scores_BHTS.softmax(-1)
+
+
+def _by_lag(weights_BHTS: Tensor) -> Tensor:
+    """The same weights by how many steps back a key is: (B, T, H, W), W - 1 being how many keys are remembered."""
+    T, S = weights_BHTS.shape[2:]
+    lag_W = torch.arange(S - T + 1, device=weights_BHTS.device)
+    key_TW = torch.arange(S - T, S, device=weights_BHTS.device)[:, None] - lag_W
+    return weights_BHTS.gather(3, key_TW.expand(*weights_BHTS.shape[:2], -1, -1)).transpose(1, 2)
 
 
 def _kernel_fits(inputs: AttentionInputs) -> bool:

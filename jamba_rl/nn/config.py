@@ -8,7 +8,7 @@ from dataclasses import InitVar, dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from jamba_rl.nn.patterns import FEEDFORWARDS, MIXERS, letters, periodic, repeat
+from jamba_rl.nn.patterns import FEEDFORWARDS, MEMORYLESS, MIXERS, letters, periodic, repeat
 
 CHOICES = {
     "position": ("relative", "rope", "learned", "none"),
@@ -24,7 +24,11 @@ COUNTS = (
 )  # fmt: skip
 ABOVE_ZERO = ("expand", "ffn_mult", "norm_eps", "dt_min", "dt_max", "branch_scale", "rope_base")
 NOT_BELOW_ZERO = ("dropout", "balance_coef", "z_coef", "router_jitter")
-OPTIONAL = {"window": (int, "a whole number above 0, or None"), "init_std": (float, "above 0, or None")}
+OPTIONAL = {
+    "window": (int, "a whole number above 0, or None"),
+    "init_std": (float, "above 0, or None"),
+    "decay_min": (float, "above 0, or None"),
+}
 MAX_CONV = 32
 FLAGS = ("conv_bias", "mamba_bias", "mamba_norms", "attention_bias", "ffn_bias", "gradient_checkpointing")
 
@@ -41,8 +45,8 @@ class JambaConfig:
     *The stack*
 
     :param d_model: width of the residual stream
-    :param pattern: one letter per block: M Mamba, A attention, S linear SSM, L LSTM, G GRU, N none;
-        default MA, or what ``attn_period`` or ``mamba_ratio`` say
+    :param pattern: one letter per block: M Mamba, A attention, S linear SSM, L LSTM, G GRU, P the seeds' simple SSM
+        (two linear layers, no memory), N none; default MA, or what ``attn_period`` or ``mamba_ratio`` say
     :param ffn_pattern: D (dense), E (mixture of experts) or - (none), repeated to the length of
         ``pattern``; default -, or what ``moe_period`` says
     :param num_layers: number of blocks; ``pattern`` is repeated to it (default: its own length)
@@ -62,6 +66,9 @@ class JambaConfig:
     :param dt_rank: rank of the time-step projection (R); default ceil(d_model / 16)
     :param dt_min: shortest initial time step of M and S; a channel first remembers about 1/dt steps
     :param dt_max: longest initial time step of M, a tenth of that of S
+    :param decay_min: slowest of the rates at which the states of a channel decay at the start, per unit of dt: the N of
+        them lie between it and 1 in equal ratios, and the slowest remembers 1/(dt decay_min) steps; None for the
+        published 1, 2, ..., N
     :param mamba_norms: RMSNorm on dt, B and C, as in AI21's Jamba
     :param conv_bias: whether the convolution has a bias
     :param mamba_bias: whether the outer projections have one
@@ -80,7 +87,7 @@ class JambaConfig:
 
     *Other mixers and feed-forward*
 
-    :param d_hidden: units of L and G, states of S; default ``d_model``
+    :param d_hidden: units of L and G, states of S and P; default ``d_model``
     :param ffn_mult: hidden width of feed-forward and experts in units of ``d_model``
     :param ffn_act: ``swiglu``, ``gelu`` or ``silu``
     :param ffn_bias: whether feed-forward and experts have biases
@@ -115,7 +122,7 @@ class JambaConfig:
     >>> JambaConfig(pattern="MXA")
     Traceback (most recent call last):
         ...
-    ValueError: pattern 'MXA': letter 'X' is unknown; allowed are M, A, S, L, G, N
+    ValueError: pattern 'MXA': letter 'X' is unknown; allowed are M, A, S, L, G, P, N
     """
 
     d_model: int = 64
@@ -134,6 +141,7 @@ class JambaConfig:
     dt_rank: int = None  # type: ignore[assignment]
     dt_min: float = 1e-3
     dt_max: float = 0.1
+    decay_min: float | None = None
     mamba_norms: bool = False
     conv_bias: bool = True
     mamba_bias: bool = False
@@ -222,7 +230,7 @@ class JambaConfig:
     @property
     def has_memory(self) -> bool:
         """Whether any block mixes over time."""
-        return set(self.pattern) != {"N"}
+        return not set(self.pattern) <= set(MEMORYLESS)
 
     @property
     def memory_grows(self) -> bool:

@@ -24,6 +24,7 @@ from jamba_rl.nn.norm import RMSNorm
 from jamba_rl.nn.positions import LearnedPosition
 from jamba_rl.nn.rnn import Recurrent
 from jamba_rl.nn.router import Router, Routing, Routings
+from jamba_rl.nn.simple_ssm import SimpleSSM
 from jamba_rl.nn.ssm import LinearSSM
 
 MIXER_CLASSES: dict[str, Callable[[JambaConfig], Mixer]] = {
@@ -32,6 +33,7 @@ MIXER_CLASSES: dict[str, Callable[[JambaConfig], Mixer]] = {
     "S": LinearSSM,
     "L": partial(Recurrent, nn.LSTM),
     "G": partial(Recurrent, nn.GRU),
+    "P": SimpleSSM,
 }
 FEEDFORWARD_CLASSES: dict[str, Callable[[JambaConfig], nn.Module]] = {"D": FeedForward, "E": MixtureOfExperts}
 

@@ -14,7 +14,7 @@ from jamba_rl.kernels.mamba_step import StepSizes, kernel_step, step_applies
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.norm import RMSNorm
-from jamba_rl.nn.scan import InnerWeights, mamba_inner
+from jamba_rl.nn.scan import InnerWeights, mamba_decay, mamba_inner
 
 # In the order of the kernel of one step, which begins with A_log and D.
 _INNER = (
@@ -43,7 +43,7 @@ class Mamba(Mixer):
     Initialisation (section 3.6 of the paper):
 
     ==================  ==========================================================
-    A_log               log(1..N) in every channel (S4D-Real)
+    A_log               log(1..N) in every channel (S4D-Real), or with ``decay_min`` evenly from its log to 0
     D                   1
     dt_proj.weight      U(-R^-1/2, R^-1/2)
     dt_proj.bias        inverse softplus of dt, dt log-uniform in [dt_min, dt_max]
@@ -74,7 +74,9 @@ class Mamba(Mixer):
     def reset_parameters(self) -> None:
         """Initialise what defines the memory; see the table of the class."""
         config = self.config
-        self.A_log.copy_(torch.arange(1, config.d_state + 1).log().expand_as(self.A_log))
+        n, slowest = config.d_state, config.decay_min
+        log_rates = torch.arange(1, n + 1).log() if slowest is None else torch.linspace(math.log(slowest), 0.0, n)
+        self.A_log.copy_(log_rates.expand_as(self.A_log))
         self.D.fill_(1.0)
         self.dt_proj.weight.uniform_(-(config.dt_rank**-0.5), config.dt_rank**-0.5)
         dt = torch.empty_like(self.dt_proj.bias).uniform_(math.log(config.dt_min), math.log(config.dt_max)).exp()
@@ -91,6 +93,14 @@ class Mamba(Mixer):
             if step_applies(self._sizes, self._shapes, parameters, x, state, reset):
                 return kernel_step(self._sizes, parameters, x, state, reset)
         return self.forward(x, state, reset)  # everything inside takes one step as well as a sequence
+
+    def decay(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> Tensor:
+        """Return how much of each state ``forward``, with the same arguments, keeps at each step: (B, T, E, N).
+
+        exp(dt A), between 0 and 1; 0 where an episode begins.
+        """
+        conv_state = None if state is None else state[0]
+        return mamba_decay(linear(self.in_proj, x), self._inner_weights(), conv_state, reset)
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         config = self.config

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-MIXERS = {"M": "Mamba", "A": "attention", "S": "linear SSM", "L": "LSTM", "G": "GRU", "N": "none"}
+MIXERS = {
+    "M": "Mamba", "A": "attention", "S": "linear SSM", "L": "LSTM", "G": "GRU", "P": "simple SSM", "N": "none",
+}  # fmt: skip
+MEMORYLESS = "PN"
 FEEDFORWARDS = {"D": "dense", "E": "experts", "-": "none"}
 
 

@@ -69,10 +69,21 @@ def check_ratio(ratio: float) -> None:
         raise ValueError(f"encoder_learning_rate_ratio must be above 0, was {ratio!r}")
 
 
-def fill_defaults(observation_space: spaces.Space, kwargs: dict[str, Any]) -> None:
-    """Set what SB3 would choose otherwise, or leave to the name of the policy, in the arguments for SB3's policy."""
+def choose_extractor(observation_space: spaces.Space, image_encoder: str | None, kwargs: dict[str, Any]) -> None:
+    """Set the features extractor, which SB3 would leave to the name of the policy, in the arguments for SB3's policy.
+
+    :param image_encoder: see ``jamba_rl.rl.extractors.default_extractor``
+    :raises ValueError: it contradicts an extractor that is given
+    """
     if kwargs.get("features_extractor_class") is None:
-        kwargs["features_extractor_class"] = default_extractor(observation_space, kwargs.get("normalize_images", True))
+        normalize = kwargs.get("normalize_images", True)
+        kwargs["features_extractor_class"] = default_extractor(observation_space, normalize, image_encoder)
+    elif image_encoder is not None:
+        raise ValueError("give image_encoder or features_extractor_class, not both: they say the same")
+
+
+def fill_defaults(kwargs: dict[str, Any]) -> None:
+    """Set what SB3 would choose otherwise in the arguments for SB3's policy."""
     if kwargs.get("net_arch") is None:
         kwargs["net_arch"] = {"pi": [64, 64], "vf": [64, 64]}
     if "optimizer_class" not in kwargs:

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from jamba_rl.catalogue import UserError
 from jamba_rl.tasks.dynamics import RandomizedDynamics
 from jamba_rl.tasks.first_episode import FirstEpisodeCut
+from jamba_rl.tasks.pixels import PixelEnv
 from jamba_rl.tasks.recall import RecallVecEnv, recall_game
 from jamba_rl.tasks.recall.popgym import flattened
 from jamba_rl.tasks.resolve import load_task
@@ -103,7 +104,7 @@ def _make_many(
     if stepping == "subprocess":
         rules = rules_of(task, task.base, makers[0]().observation_space)  # what cannot be made shows here, in one line
         venv = ProcessVecEnv(makers)
-    elif game is not None and task.episode_steps is None:
+    elif game is not None and task.episode_steps is task.dynamics is task.pixels is None:
         venv = VecMonitor(RecallVecEnv(game, len(shares), _first_limits(shares, game.steps)))
         rules = rules_of(task, task.base, venv.observation_space)
     else:
@@ -134,6 +135,8 @@ def _make_one(task: Task, render_mode: str | None) -> gymnasium.Env:
         raise UserError(f"it has observations {env.observation_space}, which SB3 cannot take")
     if task.dynamics is not None:
         env = RandomizedDynamics(env, task.dynamics)
+    if task.pixels is not None:
+        env = PixelEnv(env, task.pixels)
     if _needs_scaling(env.action_space):
         env = RescaleAction(env, np.float32(-1.0), np.float32(1.0))
     return env
@@ -142,6 +145,8 @@ def _make_one(task: Task, render_mode: str | None) -> gymnasium.Env:
 def _from_pool(task: Task, shares: Sequence[float], render_mode: str | None) -> VecEnv:
     if task.dynamics is not None:
         raise UserError("dynamics: EnvPool's bodies cannot be changed; leave out stepping: envpool")
+    if task.pixels is not None:
+        raise UserError("pixels: EnvPool's envs cannot be drawn; leave out stepping: envpool")
     if render_mode is not None:
         raise UserError("stepping: EnvPool's envs cannot be looked at; use in-process")
     limit = task.episode_steps or gymnasium.spec(task.base).max_episode_steps

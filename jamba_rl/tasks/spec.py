@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from jamba_rl.catalogue import Data
 from jamba_rl.tasks.dynamics import Dynamics
+from jamba_rl.tasks.pixels import Pixels
 from jamba_rl.tasks.sensors.seen import Fraction, Seen
 
 PartName = Literal["ppo", "sac"]
@@ -29,9 +30,15 @@ class PPOProtocol(Data):
     true of this rollout alone. ``sequence_length`` is how many steps gradient flows through, a divisor of ``n_steps``:
     what has to be kept for longer is not learned to be kept. Of agents of stock PPO it has no meaning, as
     ``advantage_floor``, the deviation below which advantages are noise and not blown up.
-    ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the
-    action range; continuous actions only. Like the discount it depends on what is controlled: noise
-    that a robot of six joints stumbles over is what swings a pendulum up.
+
+    ``ent_coef`` is what entropy is worth in the loss: where a game is always won in the same way, nothing else keeps
+    actions from becoming certain, and an agent that is certain cannot learn again what it forgot. ``vf_coef`` is what
+    errors of the values cost there: a reward that comes once in an episode and cannot be foreseen yet is noise to a
+    memory that values share with actions.
+
+    ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the action range;
+    continuous actions only. Like the discount it depends on what is controlled: noise that a robot of six joints
+    stumbles over is what swings a pendulum up.
     """
 
     n_envs: PositiveInt
@@ -40,6 +47,8 @@ class PPOProtocol(Data):
     n_epochs: PositiveInt
     gamma: Fraction
     gae_lambda: Fraction
+    ent_coef: NonNegativeFloat
+    vf_coef: NonNegativeFloat
     advantage_floor: NonNegativeFloat
     log_std_init: float
 
@@ -95,7 +104,8 @@ class Task(Seen):
     """A gymnasium env, what of it is seen, and its protocol.
 
     ``base`` is the gymnasium id, made with ``kwargs``; ``episode_steps`` is its time limit in place of its own. What
-    is seen, and how well, say the keys of ``Seen``. ``dynamics`` draws another body for every episode.
+    is seen, and how well, say the keys of ``Seen``; ``pixels`` shows images in place of measurements, of which those
+    keys say nothing then. ``dynamics`` draws another body for every episode.
     ``hide_action`` keeps agents from being told their previous action: it would be a memory, or is not what was done.
     ``sighted`` names the same task with nothing hidden, whose protocol is used where this one's has no own values.
     """
@@ -106,6 +116,7 @@ class Task(Seen):
     kwargs: dict[str, Any] = Field(default_factory=dict)
     episode_steps: PositiveInt | None = None
     dynamics: Dynamics | None = None
+    pixels: Pixels | None = None
     hide_action: bool = False
     sighted: str | None = None
     reference: Reference | None = None

@@ -29,7 +29,7 @@ def test_a_configuration_is_frozen_and_comparable():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"pattern": "MXA"}, ["'MXA'", "'X'", "M, A, S, L, G, N"]),
+        ({"pattern": "MXA"}, ["'MXA'", "'X'", "M, A, S, L, G, P, N"]),
         ({"pattern": ""}, ["one letter per block"]),
         ({"ffn_pattern": "F"}, ["'F'", "D, E, -"]),
         ({"d_model": 0}, ["d_model", "above 0", "0"]),

@@ -76,6 +76,24 @@ def test_initialisation_can_be_repeated(options):
     assert torch.equal(model.D, torch.ones(128))
 
 
+def test_slow_decays_lie_between_their_least_and_one_in_equal_ratios():
+    rates = layer(64, decay_min=0.01, d_state=5).A_log.exp()[7]
+    torch.testing.assert_close(rates, torch.tensor([0.01, 0.1**1.5, 0.1, 0.1**0.5, 1.0]))
+
+
+def test_slow_decays_and_norms_let_a_long_past_through():
+    def trace_left(**options):
+        torch.manual_seed(0)
+        model = layer(64, **options)
+        x = torch.randn(1, 200, 64).expand(2, -1, -1).clone()
+        x[1, 0] = -x[0, 0]
+        one, other = model(x, None)[0][:, -1]
+        return ((one - other).norm() / one.norm()).item()
+
+    assert trace_left(mamba_norms=True, decay_min=0.01) > 5 * trace_left(mamba_norms=True)
+    assert trace_left(mamba_norms=True, decay_min=0.01) > 300 * trace_left()
+
+
 def as_published(model: Mamba, u: Tensor) -> Tensor:
     """The formulas of the Jamba of transformers for one sequence (T, D) from nothing, one step after the other."""
     (E, N), R, W = model.A_log.shape, model.dt_proj.weight.shape[1], model.config.d_conv

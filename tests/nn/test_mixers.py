@@ -12,7 +12,7 @@ from jamba_rl.nn.mixer import State
 
 # Every kind of layer, alone and in mixed stacks, and every option that changes what passes through time.
 STACKS: dict[str, dict[str, Any]] = {
-    **{pattern: {"pattern": pattern} for pattern in ("M", "A", "S", "L", "G", "N", "MA", "AM", "MMMA", "MSLA")},
+    **{pattern: {"pattern": pattern} for pattern in ("M", "A", "S", "L", "G", "P", "N", "MA", "AM", "MMMA", "MSLA")},
     "M with norms and biases": {"pattern": "M", "mamba_norms": True, "mamba_bias": True, "conv_bias": False},
     "A without positions": {"pattern": "A", "position": "none"},
     "A with grouped heads": {"pattern": "A", "num_heads": 4, "num_kv_heads": 2, "attention_bias": True},
@@ -25,7 +25,7 @@ STACKS: dict[str, dict[str, Any]] = {
     "experts": {"pattern": "MA", "ffn_pattern": "E", "num_experts": 3, "mamba_norms": True},
     "gelu, checkpointed": {"pattern": "MA", "ffn_pattern": "DE", "ffn_act": "gelu", "gradient_checkpointing": True},
 }
-MEMORIES = [name for name in STACKS if name != "N"]
+MEMORIES = [name for name in STACKS if name not in ("P", "N")]
 
 
 def fresh(stack: str, seed: int = 0, **overrides: Any) -> Jamba:

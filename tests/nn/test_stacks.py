@@ -15,7 +15,7 @@ def stacks(draw) -> JambaConfig:
     experts = draw(st.integers(1, 4))
     return JambaConfig(
         d_model=heads * draw(st.sampled_from([2, 6])),
-        pattern=draw(st.text("MASLGN", min_size=1, max_size=4)),
+        pattern=draw(st.text("MASLGPN", min_size=1, max_size=4)),
         ffn_pattern=draw(st.text("DE-", min_size=1, max_size=3)),
         d_state=draw(st.integers(1, 5)),
         d_conv=draw(st.integers(1, 5)),

@@ -66,7 +66,7 @@ class RecurrentAgent(Agent):
     """What agents have whose memory is carried from step to step; the policies' docstrings explain the keys.
 
     ``frames`` is how many normalised observations are seen at once, the present one last: the
-    memory of those who have none.
+    memory of those who have none. ``image_encoder`` is what sees images, where the task has any.
     """
 
     shared_encoder: bool
@@ -74,3 +74,4 @@ class RecurrentAgent(Agent):
     previous_action: bool | None
     observation_change: bool | None
     frames: PositiveInt
+    image_encoder: Literal["nature", "spatial"] | None

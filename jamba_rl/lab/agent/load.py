@@ -22,11 +22,12 @@ ALGORITHMS: dict[str, type[PPOAgent | SACAgent | StockPPOAgent | StockSACAgent]]
 }
 
 
-def load_agent(name: str, settings: Mapping[str, Any] | None = None) -> AnyAgent:
+def load_agent(name: str, settings: Mapping[str, Any] | None = None, source: object = "--set") -> AnyAgent:
     """Read an agent: its own YAML over the defaults of its algorithm.
 
     :param name: a name out of ``agents/``, or the path of such a file
     :param settings: values to put over those of the files, nested as in the file
+    :param source: of the settings, to name in an error
     :raises UserError: names file, key and the nearest valid choice
     """
     path = catalogue.find("agents", name)
@@ -38,7 +39,7 @@ def load_agent(name: str, settings: Mapping[str, Any] | None = None) -> AnyAgent
     agent = catalogue.check(kind, data, path)
     if not settings:
         return agent
-    return catalogue.check(kind, catalogue.merge(data, settings), "--set")
+    return catalogue.check(kind, catalogue.merge(data, settings), source)
 
 
 def kind_of(data: Mapping[str, Any], source: object) -> type[PPOAgent | SACAgent | StockPPOAgent | StockSACAgent]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import PositiveFloat
 
 from jamba_rl.lab.agent.base import Agent, RecurrentAgent
 from jamba_rl.tasks.spec import Fraction, PartName
@@ -16,8 +16,6 @@ class PPOHyperparameters(Agent):
     part: ClassVar[PartName] = "ppo"
 
     clip_range: PositiveFloat
-    ent_coef: NonNegativeFloat
-    vf_coef: NonNegativeFloat
     max_grad_norm: PositiveFloat
     target_kl: PositiveFloat | None
 

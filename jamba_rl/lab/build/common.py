@@ -22,7 +22,10 @@ def learning_rate(agent: Agent) -> float | Schedule:
 
 def memory(agent: RecurrentAgent, task: Task) -> dict[str, Any]:
     """Arguments of every policy whose memory is carried from step to step."""
-    names = ("shared_encoder", "encoder_learning_rate_ratio", "previous_action", "observation_change", "frames")
+    names = (
+        "shared_encoder", "encoder_learning_rate_ratio", "previous_action", "observation_change", "frames",
+        "image_encoder",
+    )  # fmt: skip
     own = {name: getattr(agent, name) for name in names}
     if own["previous_action"] is None and task.hide_action:
         own["previous_action"] = False

@@ -11,7 +11,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.watch.backend import choose_backend, has_display
+from jamba_rl.opengl import choose_backend, has_display
 from jamba_rl.tasks import Task, make_single_env
 
 USUAL_FPS = 30.0  # for envs that do not say how many steps there are to a second

@@ -42,6 +42,8 @@ def shortcomings(task: Task) -> list[str]:
         said.append(f"at first only: {_listed(task.cue.shown)}")
     if task.dynamics is not None:
         said.append("body: varies")
+    if task.pixels is not None:
+        said.append(f"seen: {task.pixels.width} x {task.pixels.height} pixels{', grey' if task.pixels.grey else ''}")
     return said
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import linear, softplus
 
 from jamba_rl.kernels.inner import InnerInputs, kernel_inner
 from jamba_rl.kernels.library import kernels_apply, needs_grad
@@ -64,24 +64,39 @@ def mamba_inner(
     """
     if torch.compiler.is_dynamo_compiling():  # as in run_scan
         return torch.compiler.disable(mamba_inner)(xz, weights, conv_state, ssm_state, reset)
-    w = weights
-    projections = (w.conv_weight, w.conv_bias, w.x_proj, w.dt_norm, w.B_norm, w.C_norm, w.dt_proj)
-    inputs = InnerInputs(xz, *projections, w.dt_bias, w.A_log, w.D, conv_state, ssm_state, reset, w.eps)
+    inputs = _inputs(xz, weights, conv_state, ssm_state, reset)
     plain = check_inner(inputs)
     if plain and kernels_apply(xz) and (xz.dim() == 3 or not needs_grad(inputs[:13])):
         return kernel_inner(inputs)
     return composed_inner(inputs)
 
 
+def mamba_decay(
+    xz: Tensor, weights: InnerWeights, conv_state: Tensor | None = None, reset: Tensor | None = None
+) -> Tensor:
+    """Return how much of each state :func:`mamba_inner` keeps at each step, ``exp(dt A)``; nothing at a reset.
+
+    Args:
+        xz: output of in_proj, ``[B,T,2E]``.
+        weights: the parameters.
+        conv_state: ``[B,W-1,E]``, or None for zeros.
+        reset: bool ``[B,T]``, true at the first step of a new episode, or None.
+
+    Returns:
+        ``[B,T,E,N]``, from 0 to 1, in float32 (float64 for float64 input).
+    """
+    _, dt_BTE, *_ = _select(_inputs(xz, weights, conv_state, None, reset))
+    wide = torch.promote_types(xz.dtype, torch.float32)
+    dt_BTE = softplus(dt_BTE.to(wide) + weights.dt_bias.to(wide))
+    decay_BTEN = torch.exp(-dt_BTE[..., None] * weights.A_log.to(wide).exp())
+    return decay_BTEN if reset is None else decay_BTEN.masked_fill(reset[..., None, None], 0.0)
+
+
 def composed_inner(i: InnerInputs) -> tuple[Tensor, Tensor, Tensor]:
     """Return the same as :func:`mamba_inner` from its parts, each with the implementation that applies."""
-    (E, N), R = i.A_log_EN.shape, i.dt_proj_ER.shape[1]
-    x_BTE, z_BTE = i.xz_BTF.split(E, -1)
-    x_BTE, conv_state_BVE = causal_conv_silu(x_BTE, i.conv_weight_EW, i.conv_bias_E, i.conv_state_BVE, i.reset_BT)
-    parts = linear(x_BTE, i.x_proj_PE).split([R, N, N], -1)
-    norms = (i.dt_norm_R, i.B_norm_N, i.C_norm_N)
-    dt_BTR, B_BTN, C_BTN = (_rms_norm(part, norm, i.eps) for part, norm in zip(parts, norms, strict=True))
-    sequence = (x_BTE, z_BTE, linear(dt_BTR, i.dt_proj_ER), i.dt_bias_E, i.A_log_EN, B_BTN, C_BTN, i.D_E)
+    E, N = i.A_log_EN.shape
+    x_BTE, dt_BTE, B_BTN, C_BTN, conv_state_BVE = _select(i)
+    sequence = (x_BTE, i.xz_BTF[..., E:], dt_BTE, i.dt_bias_E, i.A_log_EN, B_BTN, C_BTN, i.D_E)
     if i.xz_BTF.dim() == 3:
         y_BTE, ssm_state_BEN = mamba_scan(*sequence, i.reset_BT, i.ssm_state_BEN)
     else:
@@ -90,6 +105,25 @@ def composed_inner(i: InnerInputs) -> tuple[Tensor, Tensor, Tensor]:
             state_BEN = torch.zeros_like(i.A_log_EN).expand(i.xz_BTF.shape[0], E, N)
         y_BTE, ssm_state_BEN = mamba_scan_step(*sequence, state_BEN, i.reset_BT)
     return y_BTE, conv_state_BVE, ssm_state_BEN
+
+
+def _inputs(
+    xz: Tensor, w: InnerWeights, conv_state: Tensor | None, ssm_state: Tensor | None, reset: Tensor | None
+) -> InnerInputs:
+    projections = (w.conv_weight, w.conv_bias, w.x_proj, w.dt_norm, w.B_norm, w.C_norm, w.dt_proj)
+    return InnerInputs(xz, *projections, w.dt_bias, w.A_log, w.D, conv_state, ssm_state, reset, w.eps)
+
+
+def _select(i: InnerInputs) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What the scan reads (x, dt without its bias, B, C), and the new conv_state."""
+    (E, N), R = i.A_log_EN.shape, i.dt_proj_ER.shape[1]
+    x_BTE, conv_state_BVE = causal_conv_silu(
+        i.xz_BTF[..., :E], i.conv_weight_EW, i.conv_bias_E, i.conv_state_BVE, i.reset_BT
+    )
+    parts = linear(x_BTE, i.x_proj_PE).split([R, N, N], -1)
+    norms = (i.dt_norm_R, i.B_norm_N, i.C_norm_N)
+    dt_BTR, B_BTN, C_BTN = (_rms_norm(part, norm, i.eps) for part, norm in zip(parts, norms, strict=True))
+    return x_BTE, linear(dt_BTR, i.dt_proj_ER), B_BTN, C_BTN, conv_state_BVE
 
 
 def _rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:

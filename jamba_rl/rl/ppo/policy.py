@@ -18,7 +18,7 @@ from jamba_rl.nn.router import Routings
 from jamba_rl.rl.encoder import ActionEncoder, Encoded, Encoder
 from jamba_rl.rl.extractors import are_real_vectors
 from jamba_rl.rl.optimizer import policy_groups
-from jamba_rl.rl.options import as_network, check_frames, check_options, fill_defaults
+from jamba_rl.rl.options import as_network, check_frames, check_options, choose_extractor, fill_defaults
 from jamba_rl.rl.ppo.gaussian import DiagGaussian
 from jamba_rl.rl.ppo.heads import Heads
 from jamba_rl.rl.recurrent import RecurrentPolicy
@@ -47,6 +47,8 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
     :param critic_memory: whether the critic's own encoder remembers more than the step before
     :param encoder_learning_rate_ratio: learning rate of the encoder in units of everything else's;
         ``RecurrentPPO`` keeps it when the schedule changes the rate
+    :param image_encoder: what sees images, also those in dicts: ``nature`` (SB3's CNN, for 36 x 36 pixels and more) or
+        ``spatial`` (DHC-Jamba's, for any size); default: ``nature`` where it can
     :param optimizer_kwargs: a ``weight_decay`` among them shrinks matrices alone, see
         ``jamba_rl.nn.parameter_groups``
     :raises ValueError: if they do not fit together
@@ -66,6 +68,7 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
         encoder_learning_rate_ratio: float = 1.0,
         observation_change: bool | None = None,
         frames: int = 1,
+        image_encoder: str | None = None,
         **kwargs: Any,
     ) -> None:
         self.network = as_network(network, self.default_network)
@@ -77,7 +80,8 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
         self.critic_memory = critic_memory
         self.encoder_learning_rate_ratio = encoder_learning_rate_ratio
         check_options(shared_encoder, critic_memory, encoder_learning_rate_ratio, kwargs)
-        fill_defaults(observation_space, kwargs)
+        choose_extractor(observation_space, image_encoder, kwargs)
+        fill_defaults(kwargs)
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:

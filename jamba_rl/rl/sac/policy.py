@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_action_dim
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.sac.policies import SACPolicy
 from torch import Tensor, nn
@@ -16,9 +15,9 @@ from jamba_rl.nn import JambaConfig, State
 from jamba_rl.nn.mixer import keep
 from jamba_rl.rl.adam import Adam
 from jamba_rl.rl.encoder import Encoder
-from jamba_rl.rl.extractors import are_real_vectors, default_extractor
+from jamba_rl.rl.extractors import are_real_vectors
 from jamba_rl.rl.optimizer import policy_groups
-from jamba_rl.rl.options import as_network, check_frames, check_ratio
+from jamba_rl.rl.options import as_network, check_frames, check_ratio, choose_extractor
 from jamba_rl.rl.recurrent import RecurrentPolicy
 from jamba_rl.rl.routers import RouterTraining
 from jamba_rl.rl.sac.memory import Memory
@@ -48,6 +47,7 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
     :param target_critics: of so many, drawn anew for each update, the lowest value is believed, and the actor goes
         by the mean of all (Chen et al. 2021, arXiv 2101.05982); default: all, whose lowest the actor goes by too
     :param critic_layer_norm: normalise the hidden layers of critics
+    :param image_encoder: what sees images, as of ``RecurrentPPO``'s policies
     :raises ValueError: if they do not fit together
     """
 
@@ -70,8 +70,7 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         n_critics: int = 2,
         target_critics: int | None = None,
         critic_layer_norm: bool = False,
-        features_extractor_class: type[BaseFeaturesExtractor] | None = None,
-        normalize_images: bool = True,
+        image_encoder: str | None = None,
         optimizer_class: type[torch.optim.Optimizer] = Adam,
         **kwargs: Any,
     ) -> None:
@@ -93,16 +92,9 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         if kwargs.get("share_features_extractor", shared_encoder) != shared_encoder:
             raise ValueError("to share memory and features between actor and critics, set shared_encoder=True")
         self._action_dim = get_action_dim(action_space)
-        super().__init__(
-            observation_space,
-            action_space,
-            lr_schedule,
-            features_extractor_class=features_extractor_class or default_extractor(observation_space, normalize_images),
-            normalize_images=normalize_images,
-            optimizer_class=optimizer_class,
-            n_critics=n_critics,
-            **kwargs,
-        )
+        choose_extractor(observation_space, image_encoder, kwargs)
+        kwargs |= {"optimizer_class": optimizer_class, "n_critics": n_critics}
+        super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         names = (

@@ -9,7 +9,7 @@ from torch import nn
 
 from jamba_rl.nn import JambaConfig
 from jamba_rl.rl import JambaPolicy, LstmPolicy, MlpPolicy, RecurrentPPO
-from jamba_rl.rl.extractors import default_extractor
+from jamba_rl.rl.extractors import SpatialExtractor, default_extractor
 from jamba_rl.rl.ppo.policies import POLICIES
 from tests.rl.clock import CLASSES, OURS, SMALL, clock_model, collect
 
@@ -53,7 +53,7 @@ def test_the_names_of_sb3_and_contrib_are_known(name):
         (spaces.MultiBinary(4), FlattenExtractor),
         (spaces.Dict({"a": BOX, "b": spaces.Discrete(3)}), CombinedExtractor),
         (spaces.Box(0, 255, (3, 36, 36), np.uint8), NatureCNN),
-        (spaces.Box(0, 255, (3, 7, 7), np.uint8), FlattenExtractor),  # too small for NatureCNN
+        (spaces.Box(0, 255, (3, 7, 7), np.uint8), SpatialExtractor),  # too small for NatureCNN
         (spaces.Box(-1, 1, (3, 40, 40), np.float32), FlattenExtractor),
     ],
 )

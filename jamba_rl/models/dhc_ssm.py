@@ -1,0 +1,75 @@
+"""DHC-SSM, the baseline of DHC-Jamba: the same network around a simple state-space model.
+
+Letters of the shape suffixes: B batch, T time, D features, S states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from jamba_rl.models.classifier import ImageClassifier
+from jamba_rl.nn.images import SpatialEncoder
+
+
+class TemporalSSM(nn.Module):
+    """h_t = tanh(A h_{t-1} + B x_t); y_t = C h_t + D x_t, with matrices that do not depend on the input.
+
+    In DHC-SSM-Enhanced the state was emptied at every call, which saw one token: A had no effect and no gradient. Here
+    it runs over a sequence. Matrices begin as those of ``nn.Linear``; there they began a hundredth of that.
+    """
+
+    def __init__(self, features: int = 256, states: int = 64) -> None:
+        super().__init__()
+        self.A = nn.Linear(states, states, bias=False)
+        self.B = nn.Linear(features, states, bias=False)
+        self.C = nn.Linear(states, features, bias=False)
+        self.D = nn.Linear(features, features, bias=False)
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Run (B, T, D) from a state (B, S), None for zeros; return y (B, T, D) and the state after it."""
+        state = x.new_zeros(len(x), self.A.in_features) if state is None else state
+        states = []
+        for u_BS in self.B(x).unbind(1):
+            state = torch.tanh(self.A(state) + u_BS)
+            states.append(state)
+        return self.C(torch.stack(states, 1)) + self.D(x), state
+
+
+@dataclass(frozen=True)
+class DHCSSMConfig:
+    """A DHC-SSM; ``tokens`` and what follows as in ``DHCJambaConfig``."""
+
+    input_channels: int = 3
+    hidden_dim: int = 64
+    state_dim: int = 64
+    output_dim: int = 10
+    tokens: str = "patches"
+    pools: int = 2
+    image_size: tuple[int, int] | None = None
+    head_dropout: float = 0.3
+
+
+class DHCSSMModel(ImageClassifier):
+    """Images to classes through a ``TemporalSSM``.
+
+    >>> DHCSSMModel(DHCSSMConfig()).num_parameters  # as DHC-SSM-Enhanced measured
+    507402
+    """
+
+    architecture = "DHC-SSM"
+    complexity = "O(n), n tokens"
+
+    def __init__(self, config: DHCSSMConfig | None = None) -> None:
+        config = DHCSSMConfig() if config is None else config
+        if isinstance(config.state_dim, bool) or not isinstance(config.state_dim, int) or config.state_dim < 1:
+            raise ValueError(f"state_dim must be a whole number above 0, was {config.state_dim!r}")
+        encoder = SpatialEncoder(config.input_channels, config.hidden_dim, config.pools)
+        super().__init__(encoder, config.output_dim, config.tokens, config.image_size, config.head_dropout)
+        self.config = config
+        self.temporal_ssm = TemporalSSM(encoder.features_dim, config.state_dim)
+
+    def mix(self, tokens: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self.temporal_ssm(tokens)[0], tokens.new_zeros(())

@@ -1,0 +1,63 @@
+"""Actions of a continuous policy: a Gaussian about [-1, 1], scaled to what an env takes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class ActionScale(nn.Module):
+    """Maps [-1, 1] to the bounds of an action space, clipping what is outside.
+
+    :param action_dim: A
+    :param space: a gymnasium Box of A numbers, or anything with ``low`` and ``high``; None for [-1, 1]
+    :raises ValueError: the space has no bounds, or other than A
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, action_dim: int, space: Any = None) -> None:
+        super().__init__()
+        low, high = [-1.0] * action_dim, [1.0] * action_dim
+        if space is not None:
+            if not hasattr(space, "low") or not hasattr(space, "high"):
+                raise ValueError(f"action_space must have low and high, as a Box has; was {space!r}")
+            low, high = (bound.flatten().tolist() for bound in (space.low, space.high))
+        if len(low) != action_dim:
+            raise ValueError(f"action_space must have {action_dim} numbers (action_dim), has {len(low)}")
+        if not all(-math.inf < least < most < math.inf for least, most in zip(low, high, strict=True)):
+            raise ValueError(f"action_space must have finite bounds, low below high; has {low} and {high}")
+        self.register_buffer("low", torch.tensor(low))
+        self.register_buffer("high", torch.tensor(high))
+
+    def forward(self, action: Tensor) -> Tensor:
+        """Map (..., A)."""
+        return self.low + (action.clamp(-1, 1) + 1) / 2 * (self.high - self.low)
+
+
+class Gaussian:
+    """Independent normal variables, before they are clipped and scaled.
+
+    :param mean: (..., A)
+    :param log_std: (A,)
+    """
+
+    def __init__(self, mean: Tensor, log_std: Tensor) -> None:
+        self.mean = mean
+        self._normal = torch.distributions.Normal(mean, log_std.exp().expand_as(mean), validate_args=False)
+
+    def sample(self) -> Tensor:
+        """Draw (..., A), without gradient."""
+        return self._normal.sample()
+
+    def log_prob(self, raw: Tensor) -> Tensor:
+        """Log-density (...) of unscaled actions (..., A)."""
+        return self._normal.log_prob(raw).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Nats, (...)."""
+        return self._normal.entropy().sum(-1)
