@@ -32,7 +32,7 @@ test: $(ready)
 	$(bin)/python -m pytest -n $(WORKERS) -m "not system" $(ARGS)
 	@echo "not run: the system tests, for which there is make test-system"
 
-# what needs a system's own libraries: OpenGL (Debian: libegl1)
+# what needs a system's own libraries and programs: OpenGL, a browser (Debian: libegl1, chromium)
 test-system: $(ready)
 	$(bin)/python -m pytest -m system $(ARGS)
 

@@ -180,7 +180,8 @@ def _fields_at(model: type, parents: Iterable[str]) -> list[str]:
     """Keys that are valid below some parent keys."""
     fields = _fields(model)
     for parent in parents:
-        fields = _fields(fields.get(parent))
+        if not parent.isdigit():  # which of a list: they all have the same keys
+            fields = _fields(fields.get(parent))
     return list(fields)
 
 
@@ -188,7 +189,7 @@ def _fields(annotation: Any) -> dict[str, Any]:
     """Keys of a model or dataclass with their types; empty for anything else."""
     for part in (annotation, *get_args(annotation)):
         if isinstance(part, type) and issubclass(part, BaseModel):
-            return {name: field.annotation for name, field in part.model_fields.items()}
+            return {field.alias or name: field.annotation for name, field in part.model_fields.items()}
         if dataclasses.is_dataclass(part):
             hints = get_type_hints(part)
             return {field.name: hints[field.name] for field in dataclasses.fields(part) if field.init}

@@ -184,3 +184,7 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     assert {"jamba_rl/py.typed", "jamba_rl/data/agents/defaults/ppo.yaml", "jamba_rl/data/envs/default.yaml"} <= set(
         names
     )
+    files = (path for path in (ROOT / "jamba_rl/lab/report").glob("*/*") if path.is_file())
+    report = {path.name for path in files if path.suffix not in (".py", ".pyc")}
+    assert {"report.html.jinja", "report.css", "report.js"} <= report
+    assert report <= {name.rpartition("/")[2] for name in names if name.startswith("jamba_rl/lab/report/")}

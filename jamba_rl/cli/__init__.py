@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.cli import listing, results, speed, train, watch
+from jamba_rl.cli import benchmark, board, inspect, listing, results, speed, train, tune, watch
 
 app = typer.Typer(
     help="Agents with memory for Stable-Baselines3, on a plain CPU.",
@@ -19,10 +19,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train.train)
+app.command()(benchmark.benchmark)
 app.command()(results.evaluate)
 app.command()(watch.watch)
 app.command("list")(listing.list_)
 app.command()(results.report)
+app.command()(board.board)
+app.command()(tune.tune)
+app.command()(inspect.inspect)
 app.add_typer(speed.app, name="speed")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
 
 import typer
@@ -24,16 +22,6 @@ def at_least(lowest: int) -> Callable[[typer.CallbackParam, int | None], int | N
 
 def prepare() -> None:
     """One thread, and no warnings that a user of the command line can do nothing about."""
-    import gymnasium  # noqa: F401 (it puts its own filter first, ours has to come after)
-    import mujoco
+    from jamba_rl.lab import process
 
-    from jamba_rl.lab.train import use_one_thread
-
-    use_one_thread()
-    warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
-    mujoco.set_mju_user_warning(_warn_of_simulation)  # its own handler would also leave a log file behind
-
-
-def _warn_of_simulation(message: str) -> None:
-    if "deprecated" not in message:  # those concern the authors of the robot's XML
-        print(f"mujoco: {message.strip()}", file=sys.stderr)
+    process.prepare()

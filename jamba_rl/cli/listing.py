@@ -14,16 +14,18 @@ WIDE = 150
 
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="[agents|envs]", help="What to list; default both.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[agents|envs|configs]", help="What to list; default both.")
+    ] = None,
 ) -> None:
-    """List the agents and envs that have a name.
+    """List the agents, envs and experiments that have a name.
 
     **Examples**
 
     - `jamba-rl list agents`
     - `jamba-rl list envs`
     """
-    kinds = ("agents", "envs")
+    kinds = ("agents", "envs", "configs")
     if kind is not None and kind not in kinds:
         raise catalogue.unknown("list", kind, kinds)
     console = Console()
@@ -34,5 +36,5 @@ def list_(
         for name, description in catalogue.descriptions(each).items():
             table.add_row(name, description)
         console.print(table)
-    if kind != "agents":
+    if kind in (None, "envs"):
         print("\n--env takes any gymnasium id too, as in --env Hopper-v5")

@@ -43,14 +43,21 @@ def evaluate(
 def report(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A folder whose runs lie under RESULTS/runs.")],
 ) -> None:
-    """Turn runs into tables and learning curves.
+    """Turn runs into a report.
 
-    Reads every finished run under RESULTS/runs and writes report.md, scores.csv, curves.csv and figures to RESULTS.
+    Reads every run under RESULTS/runs, from files alone, and writes report.md, report.html (which opens anywhere,
+    without a network), scores.csv, curves.csv, provenance.json and figures to RESULTS. Runs that are damaged are named
+    and left out. Prints what became of what was expected of a Jamba.
 
     **Example**
 
     - `jamba-rl report results/main-job`
     """
-    from jamba_rl.lab.report import report as write_report
+    from jamba_rl.lab.report import make_report, name_left_out
 
-    print(f"written   {write_report(results)}")
+    written = make_report(results)
+    name_left_out(written)
+    for verdict in written.verdicts:
+        print(f"expected  {verdict}")
+    print(f"written   {written.markdown}")
+    print(f"written   {written.html}")

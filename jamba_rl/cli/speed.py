@@ -1,4 +1,4 @@
-"""``jamba-rl speed``: one command for the layers, one for training."""
+"""``jamba-rl speed``: a command each for layers, models, acting, training, and the stepping of envs."""
 
 from __future__ import annotations
 
@@ -91,14 +91,99 @@ def training(
     - `jamba-rl speed training ppo-jamba ppo-mlp`
     - `jamba-rl speed training sac-jamba sac-mamba`
     """
+    from jamba_rl.lab.speed.peers import AGENTS, absent
     from jamba_rl.lab.speed.training import training_speed, training_table, write
 
     names = _timed(agents)
     prepare()
     speeds = training_speed(env, names, rounds, in_step=in_step)
     Console().print(training_table(speeds))
+    for line in absent(AGENTS):
+        print(line)
     if out is not None:
         for path in write(speeds, out, env, in_step):
+            print(f"written   {path}")
+
+
+@app.command()
+def models(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Measure this alone: sizes, forward, training, memory or layers. Repeatable."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(callback=at_least(1), metavar="N", help="Timed rounds; medians count.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write models.csv, models.json and models.svg there.")
+    ] = None,
+) -> None:
+    """Compare whole models: parameters, FLOPs and state; forward passes, training steps, peak memory; kinds of layers.
+
+    Of presets and agents, on one thread, beside transformers' and mambapy's Jamba where they are installed, and torch's
+    own layers. In brackets stands how many times as long as ours they take: all run in turn, round after round, and of
+    the ratios of single rounds it is the median.
+
+    **Examples**
+
+    - `jamba-rl speed models --out results/speed`
+    - `jamba-rl speed models --only sizes --only layers`
+    """
+    from jamba_rl.lab.speed.core import origin
+    from jamba_rl.lab.speed.effort import Effort
+    from jamba_rl.lab.speed.models import chosen, measure
+    from jamba_rl.lab.speed.models_figure import draw_models
+    from jamba_rl.lab.speed.models_write import show_models, write_models
+    from jamba_rl.lab.speed.progress import showing
+
+    parts, effort = chosen(only or ()), Effort(rounds, sample=0.05)
+    prepare()
+    where = origin(effort)
+    with showing(parts) as show:
+        numbers = list(measure(parts, effort, show))
+    show_models(numbers)
+    if out is not None:
+        drawn = draw_models(numbers, out / "models.svg")
+        for path in (*write_models(numbers, where, out), *([drawn] if drawn else [])):
+            print(f"written   {path}")
+
+
+@app.command()
+def predict(
+    agents: Annotated[
+        list[str] | None, typer.Argument(metavar="[AGENT]...", help="Whom to time. Default: all agents.")
+    ] = None,
+    env: Annotated[str, typer.Option("--env", "-e", metavar="NAME", help="Where.")] = "halfcheetah",
+    rounds: Annotated[int, typer.Option(callback=at_least(1), metavar="N", help="Timed rounds.")] = 15,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write predict.csv and predict.json there.")
+    ] = None,
+) -> None:
+    """Time how long agents take to act: one step of `model.predict`, in one env and in 16, and how large memories are.
+
+    Half of all calls take at most p50, 95 in a hundred at most p95, in microseconds. Beside the agents stand SB3's PPO
+    and, where sb3-contrib is installed, its RecurrentPPO with as many parameters as the first agent of PPO has.
+
+    **Examples**
+
+    - `jamba-rl speed predict`
+    - `jamba-rl speed predict ppo-jamba sac-jamba --env hopper-p`
+    """
+    from jamba_rl.lab.agent import load_agent
+    from jamba_rl.lab.speed.peers import AGENTS, absent
+    from jamba_rl.lab.speed.predict import predict_speed, predict_table, write
+    from jamba_rl.lab.speed.write import show
+
+    names = agents or catalogue.names("agents")
+    for name in names:
+        load_agent(name)  # whether there is one, before anything is made
+    prepare()
+    latencies = predict_speed(env, names, rounds)
+    show(predict_table(latencies))
+    for line in absent(AGENTS):
+        print(line)
+    if out is not None:
+        for path in write(latencies, out, env):
             print(f"written   {path}")
 
 

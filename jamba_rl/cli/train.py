@@ -91,6 +91,10 @@ VideoOption = Annotated[
         "Default: 0. With --resume: from now on.",
     ),
 ]
+TrackOption = Annotated[
+    str | None,
+    typer.Option(metavar="WHO", help="Also tell Weights & Biases (wandb); with WANDB_MODE=offline on this disk only."),
+]
 QuietOption = Annotated[bool, typer.Option("--no-progress", help="A plain line now and then instead of the live bar.")]
 ResumeOption = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Go on with this run folder instead of starting anew.")
@@ -110,6 +114,7 @@ def train(
     eval_every: EveryOption = None,
     eval_episodes: EpisodesOption = None,
     video_every: VideoOption = None,
+    track: TrackOption = None,
     no_progress: QuietOption = False,
     resume: ResumeOption = None,
 ) -> None:
@@ -126,7 +131,7 @@ def train(
 
     Ctrl-C saves a checkpoint and ends (exit code 130); a second Ctrl-C aborts at once.
     """
-    from jamba_rl.lab.watch.backend import check_wish
+    from jamba_rl.opengl import check_wish
 
     if video_every:
         check_wish()  # before anything imports mujoco
@@ -141,7 +146,9 @@ def train(
         given = [name for name, value in fixed.items() if value not in (None, [])]
         if given:
             raise UserError(f"--resume goes on with a run as it is: leave out {', '.join(given)}")
-        summary = training.resume(resume, steps=steps, env=env, device=device, video_every=video_every, live=live)
+        summary = training.resume(
+            resume, steps=steps, env=env, device=device, video_every=video_every, live=live, track=track
+        )
     else:
         if env is None:
             raise UserError("--env is missing: give a name from `jamba-rl list envs`, a YAML file, or any gymnasium id")
@@ -156,7 +163,7 @@ def train(
             settings=settings or (),
             video_every=video_every or 0,
         )
-        summary = training.train(config, out, live)
+        summary = training.train(config, out, live, track=track)
     _show(summary)
     if summary.scores is None:
         raise typer.Exit(INTERRUPTED)
@@ -177,4 +184,4 @@ def _show(summary: Summary) -> None:
     print(f"continue  jamba-rl train --resume {run}{more}")
     print(f"evaluate  jamba-rl evaluate {run}")
     print(f"watch     jamba-rl watch {run}")
-    print(f"curves    tensorboard --logdir {run}/tb")
+    print(f"curves    jamba-rl board {run}")

@@ -48,7 +48,7 @@ def watch(
     - `jamba-rl watch results/runs/hopper-p/ppo-jamba/0-1`
     - `jamba-rl watch results/runs/hopper-p/ppo-jamba/0-1 --seed 3 --size 320x240 --every 4`
     """
-    from jamba_rl.lab.watch.backend import check_wish
+    from jamba_rl.opengl import check_wish
 
     pixels = _pixels(size)
     check_wish()  # before anything imports mujoco

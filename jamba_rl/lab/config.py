@@ -13,6 +13,8 @@ from jamba_rl.catalogue import Data, UserError
 from jamba_rl.lab.agent import Agent, AnyAgent, kind_of, load_agent
 from jamba_rl.lab.agent.load import defaults
 from jamba_rl.lab.run import Run
+from jamba_rl.lab.start import Start
+from jamba_rl.lab.stop import Stop
 from jamba_rl.tasks import Task, load_task
 from jamba_rl.tasks.resolve import default_protocol
 from jamba_rl.tasks.spec import PARTS_BY_NAME, PPOProtocol, SACProtocol
@@ -21,7 +23,8 @@ from jamba_rl.tasks.spec import PARTS_BY_NAME, PPOProtocol, SACProtocol
 class RunConfig(Data):
     """A resolved run: the agent, the task with its protocol, the seed, the device, and how it is watched.
 
-    ``video_every`` so many env steps a clip goes to TensorBoard; 0 for none.
+    ``video_every`` so many env steps a clip goes to TensorBoard; 0 for none. ``stop`` says when it may end early,
+    ``start`` what it begins with.
     """
 
     task: Task
@@ -29,6 +32,8 @@ class RunConfig(Data):
     seed: NonNegativeInt
     device: str
     video_every: NonNegativeInt = 0
+    stop: Stop | None = None
+    start: Start | None = None
 
     @property
     def steps(self) -> int:
@@ -93,9 +98,14 @@ def read_config(run: Run) -> RunConfig:
 def change(
     config: RunConfig, *, steps: int | None = None, device: str | None = None, video_every: int | None = None
 ) -> RunConfig:
-    """Return the same run with a new total of steps, on another device, watched otherwise; None means as it is."""
+    """Return the same run with a new total of steps, on another device, watched otherwise; None means as it is.
+
+    Who names a total means it: the run does not end early then.
+    """
     if device is not None:
         check_device(device)
+    if steps is not None:
+        config = config.model_copy(update={"stop": None})
     over = {"device": device, "video_every": video_every, "task": {"protocol": {"steps": steps}}}
     return catalogue.check(RunConfig, catalogue.merge(config.model_dump(mode="json"), _given(over)), "options")
 

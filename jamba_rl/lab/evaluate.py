@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.type_aliases import PolicyPredictor
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.catalogue import UserError
@@ -58,7 +58,7 @@ class Scores:
         }
 
 
-def evaluate(model: BaseAlgorithm, venv: VecEnv, episodes: int, seed: int) -> Scores:
+def evaluate(model: PolicyPredictor, venv: VecEnv, episodes: int, seed: int) -> Scores:
     """Play deterministic episodes.
 
     :param model: who plays

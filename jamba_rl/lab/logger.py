@@ -8,6 +8,8 @@ from typing import Any
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat, filter_excluded_keys
 from torch.utils.tensorboard import SummaryWriter
 
+from jamba_rl.lab import hparams
+from jamba_rl.lab.config import RunConfig
 from jamba_rl.lab.files import Table
 from jamba_rl.lab.run import Run
 
@@ -27,13 +29,37 @@ class CsvOutput(KVWriter):
 
 
 class TensorBoardOutput(TensorBoardOutputFormat):
-    """SB3's, which also has TensorBoard forget what was written past the step that a run goes on from."""
+    """SB3's, which also has TensorBoard forget what was written past the step that a run goes on from.
 
-    def __init__(self, folder: Path, step: int) -> None:
+    It begins with the run's hyperparameters.
+    """
+
+    def __init__(self, folder: Path, step: int, config: RunConfig) -> None:
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=step + 1 if folder.exists() else None)
         self._is_closed = False
+        self.writer._get_file_writer().add_summary(hparams.start_summary(config), step)
+
+    def finish(self, score: float, step: int) -> None:
+        """Write the final score, which is what hyperparameters are seen beside."""
+        self.writer.add_scalar(hparams.SCORE, score, step)
+        self.writer._get_file_writer().add_summary(hparams.end_summary(), step)
 
 
-def make_logger(run: Run, step: int) -> Logger:
-    """Make the logger of a run that goes on from ``step``."""
-    return Logger(str(run.folder), [CsvOutput(run.progress), TensorBoardOutput(run.tensorboard, step)])
+class RunLogger(Logger):
+    """The logger of a run."""
+
+    def finish(self, score: float, step: int) -> None:
+        """Write the final score wherever it has a place of its own."""
+        for output in self.output_formats:
+            if hasattr(output, "finish"):
+                output.finish(score, step)
+
+
+def make_logger(run: Run, config: RunConfig, step: int, *others: KVWriter) -> RunLogger:
+    """Make the logger of a run that goes on from ``step``.
+
+    :param others: what else to write to
+    """
+    return RunLogger(
+        str(run.folder), [CsvOutput(run.progress), TensorBoardOutput(run.tensorboard, step, config), *others]
+    )

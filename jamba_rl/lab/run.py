@@ -11,6 +11,7 @@
                         also has replay.pkl.gz, what it has experienced
     model.zip, normalizer.pkl    the final ones
     result.json         final evaluation, speed, parameters: written when training came to its end
+    probes.csv          probe,memory,noise,mean_reward,std_reward,mean_length,episodes: what an experiment may add
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from jamba_rl import catalogue
 from jamba_rl.catalogue import Data, UserError
 from jamba_rl.lab.files import Table, read_json, replacing
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, RESULT = "checkpoints", "result.json"
 MODEL, NORMALIZER, REPLAY = "model.zip", "normalizer.pkl", "replay.pkl.gz"
 EVALUATION_COLUMNS = ("step", "seed", "mean_reward", "std_reward", "mean_length", "episodes")
 PROGRESS_STEP = "time/total_timesteps"  # the column of progress.csv that holds the step
@@ -168,7 +169,7 @@ class Run:
         for source in (checkpoint.normalizer, checkpoint.model):
             with replacing(self.folder / source.name) as path:
                 shutil.copyfile(source, path)
-        with replacing(self.folder / "result.json") as path:
+        with replacing(self.folder / RESULT) as path:
             path.write_text(json.dumps(result, indent=2) + "\n")
 
     def result(self) -> dict[str, Any] | None:
@@ -176,7 +177,7 @@ class Run:
 
         :raises UserError: if it is something else
         """
-        path = self.folder / "result.json"
+        path = self.folder / RESULT
         if not path.exists():
             return None
         result = read_json(path, dict)

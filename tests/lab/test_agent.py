@@ -55,6 +55,7 @@ def test_an_agent_of_stock_ppo_differs_from_ours_in_what_stock_lacks_alone() -> 
             "previous_action",
             "observation_change",
             "frames",
+            "image_encoder",
         ),
     }
     assert stock.keys() - ours.keys() == {"history"}

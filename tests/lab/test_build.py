@@ -113,6 +113,19 @@ def test_hyperparameters_of_sac_reach_it() -> None:
     assert policy.network.window == 4
 
 
+@pytest.mark.parametrize("agent", ["ppo-jamba-moe", "sac-jamba"])
+def test_what_sees_images_is_the_agents_choice(agent: str, tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_text("base: InvertedPendulum-v5\npixels: {height: 40, width: 36, grey: true}\n")
+    for settings, expected in (([], "NatureCNN"), (["image_encoder=spatial"], "SpatialExtractor")):
+        config = small_config(agent, env=str(path), settings=settings)
+        model = make_model(config, make_env(config.task, config.part.n_envs))
+        seen = model.critic if agent == "sac-jamba" else model.policy
+        assert type(seen.features_extractor).__name__ == expected
+    with pytest.raises(UserError, match="image_encoder: must be 'nature' or 'spatial'"):
+        small_config(agent, settings=["image_encoder=spatal"])
+
+
 def test_sac_acts_in_bounded_numbers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"env 'cartpole-p' has actions Discrete\(2\), which SAC cannot take"):

@@ -12,10 +12,10 @@ from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from jamba_rl import opengl
 from jamba_rl.lab.evaluate import evaluate_run
 from jamba_rl.lab.run import Run
 from jamba_rl.lab.train import train
-from jamba_rl.lab.watch import backend
 from jamba_rl.lab.watch.play import play
 from jamba_rl.lab.watch.record import watch_run
 from jamba_rl.rl.finite import ExperienceError
@@ -67,7 +67,7 @@ def _environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
-    backend.works.cache_clear()
+    opengl.works.cache_clear()
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
@@ -290,7 +290,7 @@ def test_the_hopper_is_seen_to_hop(tmp_path: Path) -> None:
     assert len(pictures) == episode.length
     assert fps == 125.0
     check_hopper(pictures, strip=pictures.shape[1] - SIZE[1])
-    assert os.environ["MUJOCO_GL"] in backend.PACKAGES
+    assert os.environ["MUJOCO_GL"] in opengl.PACKAGES
 
 
 def check_hopper(pictures: np.ndarray, strip: int) -> None:

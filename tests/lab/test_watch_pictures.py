@@ -36,6 +36,8 @@ def task(**keys) -> Task:
         ({"delay": 3}, ["late: 3 steps"]),
         ({"cue": {"shown": ["positions"], "steps": 3}}, ["at first only: positions"]),
         ({"dynamics": {"mass": [0.5, 2.0]}}, ["body: varies"]),
+        ({"pixels": {"height": 24, "width": 48}}, ["seen: 48 x 24 pixels"]),
+        ({"pixels": {"height": 24, "width": 48, "grey": True}}, ["seen: 48 x 24 pixels, grey"]),
         ({"hide": ["velocities"], "delay": 3}, ["hidden: velocities", "late: 3 steps"]),
     ],
     ids=str,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.profiler import record_function
 
 from jamba_rl.lab.speed.effort import Effort
+from jamba_rl.lab.speed.memory import live_bytes
 from jamba_rl.lab.speed.passes import forward_backward
 from jamba_rl.lab.speed.row import Bar, Figures, Row, make_row, share
 from jamba_rl.nn import Jamba, JambaConfig
@@ -55,25 +55,16 @@ def checkpointing(
 
 
 def memory(backbone: Jamba, x: Tensor) -> dict[str, int]:
-    """Bytes that a forward and backward pass has allocated at the end of ``forward``, and at its ``peak``.
-
-    Counted from the profiler's record of every allocation and release: exact, and the same every time.
-    """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else it writes two lines to the terminal per profile
+    """Bytes that a forward and backward pass has allocated at the end of ``forward``, and at its ``peak``."""
     leaves = [x, *backbone.parameters()]
     weight = torch.randn_like(x)
-    torch.autograd.grad(backbone(x).hidden, leaves, weight)  # what is allocated once and for all is no activation
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+
+    def both_passes() -> object:
         hidden = backbone(x).hidden
         with record_function(END_OF_FORWARD):
             pass
-        gradients = torch.autograd.grad(hidden, leaves, weight)
-    del gradients  # not before: they belong to the peak
-    live = peak = forward = 0
-    for event in sorted(recorded.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
-        if event.name() == "[memory]":
-            live += event.nbytes()
-            peak = max(peak, live)
-        elif event.name() == END_OF_FORWARD:
-            forward = live
-    return {"forward": forward, "peak": peak}
+        return hidden, torch.autograd.grad(hidden, leaves, weight)
+
+    both_passes()  # what is allocated once and for all is no activation
+    peak, at_marks = live_bytes(both_passes, {END_OF_FORWARD})
+    return {"forward": at_marks[END_OF_FORWARD], "peak": peak}

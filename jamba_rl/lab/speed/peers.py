@@ -13,6 +13,7 @@ from torch import Tensor
 from jamba_rl.lab.speed.row import Absent
 
 PEERS = ("transformers", "mambapy")
+AGENTS = ("sb3-contrib",)  # has peers of our agents
 
 
 def find(package: str, module: str = "") -> Any:
@@ -36,6 +37,13 @@ def installed(packages: Iterable[str]) -> dict[str, str | None]:
         except PackageNotFoundError:
             found[package] = None
     return found
+
+
+def absent(packages: Iterable[str]) -> list[str]:
+    """A line for each package that is not installed."""
+    return [
+        f"absent    {package}: pip install {package}" for package, found in installed(packages).items() if not found
+    ]
 
 
 def transformers() -> Any:

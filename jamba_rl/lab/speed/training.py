@@ -17,7 +17,7 @@ from jamba_rl.lab import provenance
 from jamba_rl.lab.agent import load_agent
 from jamba_rl.lab.build import learned_parameters
 from jamba_rl.lab.speed import training_ppo, training_sac
-from jamba_rl.lab.speed.peers import installed
+from jamba_rl.lab.speed.peers import AGENTS, installed
 from jamba_rl.lab.speed.write import write_both
 
 
@@ -105,7 +105,7 @@ def write(speeds: list[Speed], folder: Path, env: str, in_step: bool = False) ->
     field = FIELDS[load_agent(speeds[0].name).algorithm]
     rows = [{key: round(x, 3) if isinstance(x, float) else x for key, x in asdict(speed).items()} for speed in speeds]
     found = provenance.collect()
-    origin = found | {"versions": found["versions"] | installed(["sb3-contrib"])}
+    origin = found | {"versions": found["versions"] | installed(AGENTS)}
     protocol = {"env": env, "in step": in_step, "protocol": field.protocol}
     name = f"{field.file}-in-step" if in_step else field.file
     return write_both(folder, name, rows, origin | protocol | {"rows": rows})

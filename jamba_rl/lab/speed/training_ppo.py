@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
@@ -27,9 +28,20 @@ def contenders(env: str, agents: list[PPOAgent], in_step: bool) -> dict[str, OnP
     Its LSTMs are as wide as gives the parameters of the first agent.
     """
     models: dict[str, OnPolicyAlgorithm] = {agent.name: _agent(agent, env, in_step) for agent in agents}
-    size = learned_parameters(models[agents[0].name].policy).total
-    models["SB3 PPO"] = PPO("MlpPolicy", _venv(env, in_step), **ARGUMENTS)
-    return models | _contrib(env, in_step, size)
+    return models | peers(env, in_step, size(models[agents[0].name]))
+
+
+def peers(env: str, in_step: bool, parameters: int) -> dict[str, OnPolicyAlgorithm]:
+    """Make those who are not ours.
+
+    :param parameters: that agents with an LSTM have, about
+    """
+    return {"SB3 PPO": PPO("MlpPolicy", _venv(env, in_step), **ARGUMENTS)} | _contrib(env, in_step, parameters)
+
+
+def size(model: BaseAlgorithm) -> int:
+    """How many numbers a model learns."""
+    return learned_parameters(model.policy).total
 
 
 def _venv(env: str, in_step: bool) -> VecEnv:
@@ -64,9 +76,5 @@ def _closest(make: Callable[[int], OnPolicyAlgorithm], parameters: int) -> OnPol
     low, high = 1, 1024
     while low < high:
         middle = (low + high) // 2
-        low, high = (middle + 1, high) if _size(make(middle)) < parameters else (low, middle)
-    return min((make(max(low - 1, 1)), make(low)), key=lambda model: abs(_size(model) - parameters))
-
-
-def _size(model: OnPolicyAlgorithm) -> int:
-    return learned_parameters(model.policy).total
+        low, high = (middle + 1, high) if size(make(middle)) < parameters else (low, middle)
+    return min((make(max(low - 1, 1)), make(low)), key=lambda model: abs(size(model) - parameters))

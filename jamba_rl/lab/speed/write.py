@@ -72,10 +72,16 @@ def core_table(rows: Sequence[Row]) -> Table:
 
 def show_core(rows: Sequence[Row], console: Console | None = None) -> None:
     """Print rows, in full width to a file or pipe."""
+    show(core_table(rows), console=console)
+
+
+def show(*tables: Table, console: Console | None = None) -> None:
+    """Print tables, in full width to a file or pipe."""
     console = console or Console()
     if not console.is_terminal:
         console.width = WIDE
-    console.print(core_table(rows))
+    for table in tables:
+        console.print(table)
 
 
 def _cells(row: Row) -> tuple[str, str, str]:

@@ -1,0 +1,67 @@
+"""``benchmark``: an experiment from its config to its report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from jamba_rl.lab.experiment.compare import measure_sizes, notes_on, write
+from jamba_rl.lab.experiment.jobs import Job, Wishes, make_jobs
+from jamba_rl.lab.experiment.launch import Launcher
+from jamba_rl.lab.experiment.lock import alone_in
+from jamba_rl.lab.experiment.read import read_experiment
+from jamba_rl.lab.experiment.schedule import run_jobs
+from jamba_rl.lab.experiment.show import Lines, LiveTable
+from jamba_rl.lab.experiment.state import Watcher
+from jamba_rl.lab.report import report
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an experiment ended.
+
+    :ivar done: how many runs came to their end, now or earlier
+    :ivar failed: runs with the last words of their workers
+    :ivar report: None if there is nothing to report, or somebody stopped it
+    """
+
+    jobs: tuple[Job, ...]
+    done: int
+    failed: dict[Job, str]
+    interrupted: bool
+    report: Path | None
+
+
+def benchmark(
+    name: str,
+    make_launcher: Callable[[], Launcher],
+    out: Path | None = None,
+    wishes: Wishes | None = None,
+    live: bool = False,
+) -> Outcome:
+    """Train what an experiment's config asks for and is not done yet, and report on all of it.
+
+    :param name: of the config, or its path
+    :param make_launcher: called when it is known that there is no mistake in the config
+    :param out: results folder; default ``results/NAME``
+    :param live: show a live table instead of plain lines
+    :raises UserError: before anything starts
+    """
+    experiment = read_experiment(name)
+    results = out or Path("results") / experiment.name
+    jobs = make_jobs(experiment, results, wishes)
+    sizes = measure_sizes(jobs)
+    notes = notes_on(jobs, experiment, sizes)
+    with closing(make_launcher()) as launcher, alone_in(results):
+        write(experiment, results, sizes, notes)
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
+        with closing((LiveTable if live else Lines)(Watcher(jobs, launcher.workers))) as show:
+            progress = run_jobs(jobs, launcher, show)
+    done = sum(job.done for job in jobs)
+    interrupted = progress.interrupted > 0
+    path = report(results) if done and not interrupted else None
+    return Outcome(tuple(jobs), done, progress.failed, interrupted, path)

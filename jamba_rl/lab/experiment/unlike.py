@@ -1,0 +1,16 @@
+"""What two runs' configs differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jamba_rl.lab.config import RunConfig
+from jamba_rl.lab.report.runs import PARTS
+from jamba_rl.lab.report.same import MAY_DIFFER, differences
+
+
+def unlike(one: RunConfig, other: RunConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Keys of two runs of one agent on one env that differ and count, with both values: what a report would refuse."""
+    unused = {f"task.protocol.{part}" for part in PARTS if part != other.agent.part}
+    yield from differences(one.model_dump(mode="json"), other.model_dump(mode="json"), MAY_DIFFER | unused)

@@ -1,0 +1,198 @@
+"""Runs as they are found on disk: those that can be reported, and those that cannot, with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import field_validator
+
+from jamba_rl import catalogue
+from jamba_rl.catalogue import Data, UserError
+from jamba_rl.lab.files import Table, read_json
+from jamba_rl.lab.stats import final_score
+
+ALGORITHMS = ("ppo", "sac", "sb3-ppo", "sb3-sac")
+PARTS = ("ppo", "sac")  # of a protocol: an agent goes by the one that its algorithm is named after
+MARKS = {"config.yaml", "result.json", "evaluations.csv", "provenance.json", "progress.csv", "model.zip", "checkpoints"}
+
+
+class Reference(Data, extra="ignore"):
+    """Returns that scores are measured by."""
+
+    random: float | None = None
+    score: float | None = None
+    source: str | None = None
+
+
+class Task(Data, extra="ignore"):
+    """What a report needs to know of a task."""
+
+    name: str
+    description: str = ""
+    sighted: str | None = None
+    reference: Reference | None = None
+
+
+class Agent(Data, extra="ignore"):
+    """What a report needs to know of an agent."""
+
+    name: str
+    description: str = ""
+    algorithm: str
+
+    @field_validator("algorithm")
+    @classmethod
+    def _check_algorithm(cls, algorithm: str) -> str:
+        if algorithm not in ALGORITHMS:
+            raise catalogue.unknown("algorithm", algorithm, ALGORITHMS)
+        return algorithm
+
+
+class Config(Data, extra="ignore"):
+    """What a report needs of config.yaml."""
+
+    task: Task
+    agent: Agent
+    seed: int
+
+
+class Result(Data, extra="ignore"):
+    """What a report needs of result.json; the last two are younger than the rest."""
+
+    step: int
+    steps_per_second: float
+    parameters: int
+    active_parameters: int | None = None
+    predict_ms: float | None = None
+    peak_memory_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    :ivar config: all of config.yaml
+    :ivar evaluations: evaluations.csv, in the order of its steps
+    :ivar starts: provenance.json; empty if it is missing or damaged
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    task: Task
+    agent: Agent
+    seed: int
+    evaluations: pd.DataFrame
+    result: Result
+    starts: list[Any]
+
+    @property
+    def part(self) -> str:
+        """``ppo`` or ``sac``."""
+        return self.agent.algorithm.removeprefix("sb3-")
+
+    @property
+    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Steps and mean returns of its evaluations."""
+        steps, returns = (self.evaluations[name].to_numpy(dtype=np.float64) for name in ("step", "mean_reward"))
+        return steps, returns
+
+    @property
+    def final(self) -> float:
+        """Its final score."""
+        return final_score(self.curve[1])
+
+    @property
+    def who(self) -> dict[str, Any]:
+        """What tells it from the others of a report."""
+        return {"agent": self.agent.name, "env": self.task.name, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that is not reported."""
+
+    folder: Path
+    reason: str
+    kind: Literal["damaged", "unfinished"] = "damaged"
+
+
+def read_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
+    """All runs under a folder, in the order of their paths."""
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    for folder in run_folders(root):
+        try:
+            unfinished = _unfinished(folder)
+            if unfinished:
+                left_out.append(LeftOut(folder, unfinished, "unfinished"))
+            else:
+                runs.append(read_run(folder))
+        except UserError as error:
+            left_out.append(LeftOut(folder, str(error)))
+    return runs, left_out
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """Folders that are a run, or were to become one: something of a run is in them, or nothing at all."""
+    for path, folders, files in os.walk(root):
+        folders.sort()
+        if MARKS & {*folders, *files} or (not folders and not files and Path(path) != root):
+            folders.clear()
+            yield Path(path)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished run.
+
+    :raises UserError: names the file, and what is wrong with it
+    """
+    path = folder / "config.yaml"
+    if not any(folder.iterdir()):
+        raise UserError(f"{folder} is empty")
+    if not path.exists():
+        raise UserError(f"{folder} has no config.yaml")
+    data = catalogue.load(path)
+    config = catalogue.check(Config, data, path)
+    result = catalogue.check(Result, read_json(folder / "result.json", dict), folder / "result.json")
+    evaluations = _read_evaluations(folder / "evaluations.csv", result.step)
+    return Run(folder, data, config.task, config.agent, config.seed, evaluations, result, _read_starts(folder))
+
+
+def _unfinished(folder: Path) -> str:
+    """How far a run is that has a config and no result; nothing of any other folder."""
+    if (folder / "result.json").exists() or not (folder / "config.yaml").exists():
+        return ""
+    rows = Table(folder / "evaluations.csv").rows()
+    return f"{folder} is not finished: " + (
+        f"last evaluated at step {rows[-1].get('step')}" if rows else "not evaluated yet"
+    )
+
+
+def _read_evaluations(path: Path, last_step: int) -> pd.DataFrame:
+    table = Table(path)
+    table.check_numbers("step", "mean_reward")
+    if not table.rows():
+        raise UserError(f"{path} is missing or has no rows")
+    evaluations = pd.DataFrame(table.rows()).apply(pd.to_numeric, errors="coerce").sort_values("step")
+    if not np.isfinite(evaluations[["step", "mean_reward"]].to_numpy()).all():
+        raise UserError(f"{path}: step and mean_reward must be finite")
+    if evaluations.step.duplicated().any():
+        raise UserError(f"{path} has two rows of one step")
+    if evaluations.step.iloc[-1] != last_step:
+        raise UserError(f"{path} ends at step {evaluations.step.iloc[-1]:.0f}, but result.json is of step {last_step}")
+    return evaluations
+
+
+def _read_starts(folder: Path) -> list[Any]:
+    """Content of provenance.json; a report does not fail for want of it."""
+    try:
+        return [start for start in read_json(folder / "provenance.json", list) if isinstance(start, dict)]
+    except UserError:
+        return []

@@ -1,0 +1,76 @@
+"""How agents learn: a chart per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from jamba_rl.lab.report.page import Chart, Line, Section
+from jamba_rl.lab.report.sections.efficiency import first_there
+from jamba_rl.lab.report.study import Study
+from jamba_rl.lab.run import file_name
+from jamba_rl.lab.stats import Anchors, curve_band
+
+MOST_POINTS = 200  # of a line in a chart; curves.csv has them all
+MARGIN = 0.25  # of the height of the curves
+
+
+def curves(study: Study) -> Section:
+    """Deterministic return over env steps."""
+    return Section(
+        "curves",
+        "Learning curves",
+        words=[
+            "Return of deterministic evaluation episodes over env steps: the mean of all seeds, and its 95% bootstrap "
+            "interval as a band."
+        ],
+        parts=[curve_chart(study, env) for env in study.envs],
+    )
+
+
+def curve_chart(study: Study, env: str) -> Chart:
+    """Curves of all agents on an env."""
+    lines = [_line(study, env, agent) for agent in study.agents_on(env)]
+    return Chart(
+        name=file_name(env),
+        title=env,
+        finding=first_there(study, env),
+        note=study.task(env).description,
+        lines=lines,
+        x_label="env steps",
+        y_label="return",
+        marks=_in_sight(study.anchors[env], lines),
+    )
+
+
+def _in_sight(anchors: Anchors, lines: Sequence[Line]) -> list[tuple[float, str]]:
+    """What scores are measured by, where it is no further off than the curves are high."""
+    values = [value for line in lines for value in (*line.y, *line.low, *line.high)]
+    low, high = min(values), max(values)
+    named = ((anchors.random, "random"), (anchors.reference, "reference"))
+    margin = MARGIN * (high - low)
+    return [(value, name) for value, name in named if value is not None and low - margin <= value <= high + margin]
+
+
+def _line(study: Study, env: str, agent: str) -> Line:
+    runs = {run.seed: run.evaluations.set_index("step").mean_reward for run in study.runs_of(agent, env)}
+    # where a run has no value, the mean of the others would be one of other seeds
+    table = _thinned(pd.DataFrame(runs).dropna())
+    centre, low, high = curve_band(table.to_numpy().T)
+    band = {} if np.isnan(low).any() else {"low": low.tolist(), "high": high.tolist()}
+    return Line(
+        agent=agent,
+        x=table.index.tolist(),
+        y=centre.tolist(),
+        runs={seed: table[seed].tolist() for seed in table} if len(runs) > 1 else {},
+        **band,
+    )
+
+
+def _thinned(table: pd.DataFrame) -> pd.DataFrame:
+    """Evenly chosen rows, the first and last among them."""
+    if len(table) <= MOST_POINTS:
+        return table
+    return table.iloc[np.linspace(0, len(table) - 1, MOST_POINTS).round().astype(int)]

@@ -1,0 +1,53 @@
+"""The score of a task that counts as good enough, for all its agents alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from jamba_rl.lab.report.order import FRAMES, MEMORYLESS, SIMPLE, in_order, kind
+from jamba_rl.lab.report.runs import Run
+from jamba_rl.lab.stats import Anchors
+
+SHARE = 0.9
+BASELINES = (*SIMPLE, FRAMES, MEMORYLESS)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Where the way to a good score begins, the score, and in words how it was chosen."""
+
+    start: float
+    score: float
+    words: str
+
+
+def threshold_of(runs: Sequence[Run], anchors: Anchors) -> Threshold:
+    """Nine tenths of the way from random actions to the baseline's final score.
+
+    The baseline is the simple SSM; without one the frame-stacked MLP, then the MLP, then the agent that scores least.
+    Where nobody knows what random actions get, the way begins at the mean of all first evaluations.
+
+    :param runs: all of one env
+    """
+    finals: dict[str, list[float]] = {}
+    for run in runs:
+        finals.setdefault(run.agent.name, []).append(run.final)
+    means = {agent: fmean(values) for agent, values in finals.items()}
+    ranked = [agent for each in BASELINES for agent in in_order(means) if kind(agent) == each]
+    baseline = ranked[0] if ranked else min(means, key=lambda agent: means[agent])
+    start, where = anchors.random, "random actions"
+    if start is None:
+        start, where = fmean(run.curve[1][0] for run in runs), "the first evaluations"
+    words = f"90% of the way from {where} to the final score of `{baseline}`"
+    return Threshold(start, on_the_way(start, means[baseline]), words)
+
+
+def on_the_way(start: float, end: float) -> float:
+    """Nine tenths of the way between two scores.
+
+    >>> on_the_way(-1200.0, -200.0)
+    -300.0
+    """
+    return start + SHARE * (end - start)

@@ -1,0 +1,265 @@
+"""What a report says about its runs, on cases that were worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamba_rl.catalogue import merge
+from jamba_rl.lab.report import make_study
+from jamba_rl.lab.report.blocks import blocks
+from jamba_rl.lab.report.compose import compose
+from jamba_rl.lab.report.page import Section
+from jamba_rl.lab.report.sections.expected import findings
+from tests.lab.report.runs import flat, grid, words_of, write_run
+
+HIDDEN = {"task": {"sighted": "open", "reference": {"random": 0.0, "score": 100.0}}}
+OPEN = {"task": {"reference": {"random": 0.0, "score": 100.0}}}
+
+
+def section(results: Path, anchor: str) -> Section:
+    return next(each for each in compose(make_study(results)).sections if each.anchor == anchor)
+
+
+def rows(part: Section) -> list[str]:
+    tables = [each for each in part.parts if hasattr(each, "columns")]
+    return [" | ".join([group, *map(str, row)]) for table in tables for group, row in table.rows]
+
+
+def test_the_frame_stacked_mlp_stands_next_to_the_memories(tmp_path: Path) -> None:
+    for agent in ("ppo-mlp", "ppo-mlp-framestack", "ppo-ssm", "my-own", "ppo-jamba", "ppo-lstm"):
+        flat(tmp_path / "runs", agent, "a", [1.0, 2.0])
+    expected = ["ppo-jamba", "ppo-lstm", "ppo-ssm", "ppo-mlp-framestack", "ppo-mlp", "my-own"]
+    assert make_study(tmp_path).agents == expected
+    curves = section(tmp_path, "curves").parts[0]
+    assert [line.agent for line in curves.lines] == expected  # type: ignore[union-attr]
+
+
+def test_in_short_says_whether_a_lead_is_more_than_chance(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [100.0, 101, 102, 103, 104])
+    flat(tmp_path / "runs", "ppo-lstm", "a", [10.0, 11, 12, 13, 14])
+    flat(tmp_path / "runs", "ppo-jamba", "b", [0.0, 100, 50])
+    flat(tmp_path / "runs", "ppo-lstm", "b", [40.0, 10, 70])
+    first, second = (part.finding for part in section(tmp_path, "scores").parts[:2])  # type: ignore[union-attr]
+    assert first.startswith("`ppo-jamba` scores 102 [101, 103], ahead of `ppo-lstm` by 90 [")
+    assert ", more than chance at 5 seeds. A run of `ppo-jamba` beats one of `ppo-lstm` 100% of the time." in first
+    assert "not more than chance at 3 seeds" in second
+    scores = section(tmp_path, "found").points[0]
+    assert scores == "**Scores**: Of 2 tasks, the best mean is that of `ppo-jamba` on 2; on `a` by more than chance."
+
+
+def test_the_memory_gap_is_between_the_mlp_and_its_sighted_self(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-mlp", "open", [90.0, 92.0], over=OPEN)
+    for agent, scores in {
+        "ppo-mlp": [10.0, 12.0],
+        "ppo-jamba": [70.0, 72.0],
+        "ppo-mlp-framestack": [51.0, 51.0],
+    }.items():
+        flat(tmp_path / "runs", agent, "blind", scores, over=HIDDEN)
+    found = section(tmp_path, "memory")
+    assert rows(found) == [
+        "blind | ppo-jamba | 11.0 | 71.0 | 91.0 | 75% | [73%, 77%]",
+        "blind | ppo-mlp-framestack | 11.0 | 51.0 | 91.0 | 50% | [49%, 51%]",
+    ]
+    assert found.points == []
+
+
+def test_a_gap_within_its_own_interval_is_named_and_counts_in_no_mean(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-mlp", "open", [90.0, 92.0], over=OPEN)
+    for env, scores in {"blind": [10.0, 12.0], "blinder": [1.0, 1.0], "seeing": [85.0, 95.0]}.items():
+        flat(tmp_path / "runs", "ppo-mlp", env, scores, over=HIDDEN)
+        flat(tmp_path / "runs", "ppo-jamba", env, [91.0, 91.0], over=HIDDEN)
+    found = section(tmp_path, "memory")
+    assert any(
+        point.startswith("`seeing` is left out: what `ppo-mlp` gains by seeing everything (`open`), 1.00 [")
+        for point in found.points
+    )
+    table = rows(found)
+    assert not any(row.startswith("seeing") for row in table)
+    assert table[-1].startswith("mean of 2 tasks | ppo-jamba |  |  |  | 100% | [")
+    assert any("No frame-stacked MLP was run on `blind`, `blinder` and `seeing`" in point for point in found.points)
+
+
+def test_a_gap_that_was_not_measured_says_what_is_missing(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "blind", [91.0], over=HIDDEN)
+    points = section(tmp_path, "memory").points
+    assert points[0] == "`blind`: not measured, for want of runs of `ppo-mlp` on `blind` and of `ppo-mlp` on `open`."
+
+
+def test_expectations_are_confirmed_refuted_or_undecided(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    flat(runs, "ppo-jamba", "good", [150.0, 151, 152, 151, 150], over=OPEN)
+    flat(runs, "ppo-ssm", "good", [80.0, 100, 120, 90, 110], over=OPEN)
+    flat(runs, "ppo-jamba", "same", [100.0, 101, 102, 101, 100], over=OPEN)
+    flat(runs, "ppo-ssm", "same", [100.0, 101, 102, 101, 100], over=OPEN)
+    flat(runs, "ppo-jamba", "two", [200.0, 201], over=OPEN)
+    flat(runs, "ppo-ssm", "two", [100.0, 101], over=OPEN)
+    verdicts = {(found.where, found.claim.name): str(found.verdict) for found in findings(make_study(tmp_path))}
+    assert verdicts["good", "final reward"] == "confirmed"
+    assert verdicts["good", "spread of seeds"] == "confirmed"
+    assert verdicts["good", "steps needed"] == "undecided"  # both are there at the first evaluation
+    assert verdicts["same", "final reward"] == "refuted"
+    assert verdicts["two", "final reward"] == "undecided"  # two seeds decide nothing
+    assert verdicts["all 3 tasks", "final reward"] == "undecided"
+
+
+def test_every_simple_ssm_is_compared_and_every_algorithm_with_its_own(tmp_path: Path) -> None:
+    for agent in ("ppo-jamba", "ppo-ssm", "ppo-simple-ssm", "sac-jamba", "sac-ssm"):
+        flat(tmp_path / "runs", agent, "a", [1.0, 2.0], over=OPEN)
+    pairs = {(found.ours, found.theirs) for found in findings(make_study(tmp_path))}
+    assert pairs == {("ppo-jamba", "ppo-ssm"), ("ppo-jamba", "ppo-simple-ssm"), ("sac-jamba", "sac-ssm")}
+
+
+def test_reward_is_not_judged_without_the_score_of_random_actions(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [-1.0, -2.0])
+    flat(tmp_path / "runs", "ppo-ssm", "a", [-3.0, -4.0])
+    assert "not measured, for want of the score of random actions" in words_of(tmp_path)
+    assert "| a | – | – | not known, so there are no normalised scores |" in words_of(tmp_path)  # noqa: RUF001
+
+
+def test_a_task_without_a_published_score_is_measured_by_the_sighted_mlp(tmp_path: Path) -> None:
+    hidden = {"task": {"sighted": "open", "reference": {"random": 10.0}}}
+    flat(tmp_path / "runs", "ppo-jamba", "blind", [60.0], over=hidden)
+    flat(tmp_path / "runs", "ppo-mlp", "open", [110.0, 110.0])
+    study = make_study(tmp_path)
+    assert study.values("ppo-jamba", "blind", "normalised").tolist() == [0.5]
+    assert study.anchors["blind"].source == "ppo-mlp on open, measured here"
+
+
+def test_steps_to_a_threshold_count_runs_that_never_got_there(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for seed, reached_at in enumerate((2, 4, 99)):
+        returns = [100.0 if i + 1 >= reached_at else 0.0 for i in range(10)]
+        write_run(runs / f"jamba-{seed}", "ppo-jamba", seed, returns, env="a", over=OPEN)
+    flat(runs, "ppo-ssm", "a", [100.0, 100, 100], over=OPEN)
+    found = section(tmp_path, "efficiency")
+    assert rows(found)[-1] == "a | 90.0 | 90% of the way from random actions to the final score of `ppo-ssm`"
+    assert rows(found)[0].startswith("a | ppo-jamba | 2 of 3 | 4,000 | [2,000, > 10,000] |")
+    assert rows(found)[1].startswith("a | ppo-ssm | 3 of 3 | 1,000 | [1,000, 1,000] | 100 | [100, 100] | 1.00")
+
+
+def test_spread_is_that_of_seeds_and_that_within_a_run(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for seed, level in enumerate((100.0, 300.0)):
+        zigzag = [level + (6 if i % 2 else -6) for i in range(9)] + [level]
+        write_run(runs / str(seed), "ppo-jamba", seed, zigzag, env="a", over=OPEN)
+    (row,) = rows(section(tmp_path, "spread"))
+    # seeds: 100 and 300 differ by 141 around 200; within a run: differences of +-12 have a deviation of 12 or so
+    assert row.startswith("a | ppo-jamba | 141 | [0, 141] | 71% |")
+    assert row.endswith("| 50%")
+    assert 7 < float(row.split(" | ")[5]) < 10
+
+
+def with_agent(**keys: Any) -> dict[str, Any]:
+    return {"agent": keys}
+
+
+@pytest.mark.parametrize(
+    ("over", "result", "said"),
+    [
+        ({}, {}, "Compared agents differ in their network alone, and their parameters are equal within 10%."),
+        (with_agent(network={"pattern": "L"}), {"parameters": 130}, "Compared agents differ in their network alone"),
+        (with_agent(frames=4), {}, "**More than the network**: `agent.frames` differs: `1` for `ppo-jamba`; `4` for"),
+        (with_agent(algorithm="sb3-ppo"), {}, "**More than the network**: `agent.algorithm` differs"),
+        (
+            {},
+            {"parameters": 150},
+            "**Parameters differ by 22%**: 150 of `ppo-lstm` and 123 of `ppo-jamba` meet",
+        ),
+        ({}, {"parameters": 999, "active_parameters": 125}, "parameters are equal within 10%"),
+        (
+            {"task": {"protocol": {"stepping": "envpool"}}},
+            {},
+            "**Envs are stepped differently**, and EnvPool has",
+        ),
+        ({"task": {"protocol": {"steps": 5}}}, {}, "**The protocol is not the same**: `task.protocol.steps` differs"),
+        ({"task": {"protocol": {"ppo": {"gamma": 1}}}}, {}, "`task.protocol.ppo.gamma` differs: `0.9` for"),
+        ({"task": {"kwargs": {"g": 1}}}, {}, "**The task is not the same**: `task.kwargs` differs"),
+        ({"task": {"protocol": {"sac": {"gamma": 1}}}}, {}, "Compared agents differ in their network alone"),
+    ],
+)
+def test_what_compared_agents_do_not_share_is_said(
+    tmp_path: Path, over: dict[str, Any], result: dict[str, Any], said: str
+) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [1.0, 2.0], over=with_agent(frames=1))
+    base = with_agent(frames=1)
+    flat(tmp_path / "runs", "ppo-lstm", "a", [1.0, 2.0], over=merge(base, over), result=result)
+    assert said in words_of(tmp_path)
+
+
+def test_what_differs_on_purpose_is_said_to(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [1.0], over=with_agent(learning_rate=1))
+    flat(tmp_path / "runs", "ppo-lstm", "a", [1.0], over=with_agent(learning_rate=2))
+    (tmp_path / "comparison.json").write_text(json.dumps({"differ": ["network", "learning_rate"]}))
+    text = words_of(tmp_path)
+    assert "**More than the network, on purpose**: `agent.learning_rate` differs: `1` for `ppo-jamba`; `2` for" in text
+
+
+def test_different_numbers_of_seeds_and_two_algorithms_are_said(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [1.0, 2.0])
+    flat(tmp_path / "runs", "sac-jamba", "a", [1.0, 2.0, 3.0])
+    text = words_of(tmp_path)
+    assert "Seeds are not as many for all: 2 of `ppo-jamba`, 3 of `sac-jamba`." in text
+    assert "**Two algorithms**" in text
+
+
+def test_an_agent_that_does_not_ship_is_named(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jmba", "a", [1.0])
+    text = words_of(tmp_path)
+    assert "Not among the agents that ship with jamba-rl: `ppo-jmba` (nearest: `ppo-jamba`)." in text
+    assert "| a | ppo-jmba | 1 |" in text
+
+
+def test_aggregates_are_over_tasks_that_all_their_agents_share(tmp_path: Path) -> None:
+    grid(tmp_path / "runs", ["ppo-jamba", "ppo-lstm", "ppo-mlp-framestack"], ["a", "b"], 3, 10)
+    grid(tmp_path / "runs", ["ppo-jamba", "ppo-lstm"], ["c"], 2, 10)
+    grid(tmp_path / "runs", ["sac-jamba"], ["d"], 2, 10)
+    found = [(block.agents, block.envs) for block in blocks(make_study(tmp_path))]
+    assert found == [
+        (("ppo-jamba", "ppo-lstm"), ("a", "b", "c")),
+        (("ppo-jamba", "ppo-lstm", "ppo-mlp-framestack"), ("a", "b")),
+    ]
+    titles = [part.title for part in section(tmp_path, "aggregate").parts]  # type: ignore[union-attr]
+    assert titles == ["2 agents on a, b, c", "3 agents on a, b"]
+
+
+def test_there_are_no_aggregates_of_one_agent(tmp_path: Path) -> None:
+    grid(tmp_path / "runs", ["sac-jamba"], ["a"], 2, 10)
+    assert "Aggregate" not in words_of(tmp_path)
+
+
+def test_curves_of_unequal_length_are_averaged_where_all_seeds_are(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/0", "ppo-jamba", 0, [1.0, 2.0, 3.0], env="a")
+    write_run(tmp_path / "runs/1", "ppo-jamba", 1, [3.0, 4.0], env="a")
+    (chart,) = section(tmp_path, "curves").parts
+    assert chart.lines[0].x == [1000, 2000]  # type: ignore[union-attr]
+    assert chart.lines[0].y == [2.0, 3.0]  # type: ignore[union-attr]
+
+
+def test_a_transferred_backbone_is_measured_against_the_same_agent_from_nothing(tmp_path: Path) -> None:
+    start = {"start": {"env": "pendulum", "agent": "ppo-jamba"}}
+    flat(tmp_path / "runs", "ppo-jamba", "a", [100.0, 100.0], over=OPEN)
+    flat(tmp_path / "runs", "moved", "a", [150.0, 150.0], over=merge(OPEN, start))
+    flat(tmp_path / "runs", "moved-too", "b", [1.0], over=merge(OPEN, start))
+    found = section(tmp_path, "transfer")
+    assert found.finding == "From `pendulum` to `a`: +50% [+50%, +50%], more than chance."
+    table = rows(found)
+    assert table[0].startswith("a | moved | `ppo-jamba` on `pendulum` | +50% | [+50%, +50%] | +50% |")
+    assert table[0].endswith("2 seeds, 2 from nothing")
+    assert found.points == ["`moved-too` on `b` has nothing to be compared with: `ppo-jamba` was not run there."]
+
+
+def test_there_is_no_transfer_where_all_began_from_nothing(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [1.0], over={"start": None})
+    assert "## Transfer" not in words_of(tmp_path)
+
+
+def test_a_start_that_was_declared_differs_on_purpose(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [1.0], over={"start": None})
+    flat(tmp_path / "runs", "moved", "a", [1.0], over={"start": {"env": "pendulum", "agent": "ppo-jamba"}})
+    assert "**More than the network**: `start` differs" in words_of(tmp_path)
+    (tmp_path / "comparison.json").write_text(json.dumps({"differ": ["network", "start"]}))
+    assert "**More than the network, on purpose**: `start` differs" in words_of(tmp_path)
