@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from jamba_rl.lab.report.numbers import plural
@@ -28,7 +30,7 @@ def provenance(study: Study) -> dict[str, Any]:
         "commits": _counted(_commit(start) for start in starts),
         "versions": _versions(starts),
         "machines": _counted(_machine(start) for start in starts),
-        "commands": [str(start.get("command", "")) for start in starts],
+        "commands": [_command(start, study.folder) for start in starts],
     }
 
 
@@ -69,6 +71,12 @@ def _commit(start: dict[str, Any]) -> str:
     if not isinstance(git, dict):
         return "no checkout"
     return str(git.get("commit", ""))[:10] + (" with changes" if git.get("dirty") else "")
+
+
+def _command(start: dict[str, Any], results: Path) -> str:
+    """The command without where on somebody's disk the results lay."""
+    there = "/".join(results.absolute().parts[-2:])
+    return re.sub(rf"/\S*/(?={re.escape(there)}/)", "", str(start.get("command", "")))
 
 
 def _machine(start: dict[str, Any]) -> str:

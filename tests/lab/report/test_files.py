@@ -84,6 +84,15 @@ def test_the_resolved_config_of_every_agent_is_kept(results: Path) -> None:
     assert found["versions"] == {"torch": ["2.13.0"]}
 
 
+def test_commands_tell_no_folders_of_a_machine(results: Path) -> None:
+    there = results.absolute()
+    start = {"command": f"jamba-rl train --out {there}/runs/mlp-0 --no-progress"}
+    (results / "runs/mlp-0/provenance.json").write_text(json.dumps([start]))
+    report(results)
+    commands = json.loads((results / "provenance.json").read_text())["commands"]
+    assert f"jamba-rl train --out {there.parent.name}/{there.name}/runs/mlp-0 --no-progress" in commands
+
+
 def test_the_config_of_an_experiment_stays_as_it_is(results: Path) -> None:
     config = "description: Two agents\ngrids: []\n"
     (results / "config.yaml").write_text(config)
