@@ -29,7 +29,7 @@ train: $(ready)
 	$(bin)/jamba-rl train --env $(ENV) --agent $(AGENT) $(if $(STEPS),--steps $(STEPS)) $(ARGS)
 
 test: $(ready)
-	$(bin)/python -m pytest -n $(WORKERS) -m "not system" $(ARGS)
+	$(bin)/python -m pytest -n $(WORKERS) --dist worksteal -m "not system" $(ARGS)
 	@echo "not run: the system tests, for which there is make test-system"
 
 # what needs a system's own libraries and programs: OpenGL, a browser (Debian: libegl1, chromium)

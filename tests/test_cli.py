@@ -33,7 +33,7 @@ def test_train_evaluate_resume(cli: Cli, tmp_path: Path) -> None:
         "results/runs/pendulum-p/ppo-jamba/0-1",
         "--resume",
         "jamba-rl evaluate",
-        "tensorboard",
+        "jamba-rl board",
     ):
         assert said in trained.out
 

@@ -31,10 +31,10 @@ class PPOProtocol(Data):
     what has to be kept for longer is not learned to be kept. Of agents of stock PPO it has no meaning, as
     ``advantage_floor``, the deviation below which advantages are noise and not blown up.
 
-    ``ent_coef`` is what entropy is worth in the loss: where a game is always won in the same way, nothing else keeps
-    actions from becoming certain, and an agent that is certain cannot learn again what it forgot. ``vf_coef`` is what
-    errors of the values cost there: a reward that comes once in an episode and cannot be foreseen yet is noise to a
-    memory that values share with actions.
+    ``ent_coef`` is what entropy is worth in the loss: where an episode has one answer, chance alone soon makes it
+    always the same one, and an agent that is certain learns nothing more. ``vf_coef`` is what errors of the values
+    cost there: a reward that comes once in an episode and cannot be foreseen yet is noise to a memory that values share
+    with actions.
 
     ``log_std_init`` is the logarithm of the exploration noise at the start, in units of half the action range;
     continuous actions only. Like the discount it depends on what is controlled: noise that a robot of six joints
