@@ -76,7 +76,7 @@ def _commit(start: dict[str, Any]) -> str:
 def _command(start: dict[str, Any], results: Path) -> str:
     """The command without where on somebody's disk the results lay."""
     there = "/".join(results.absolute().parts[-2:])
-    return re.sub(rf"/\S*/(?={re.escape(there)}/)", "", str(start.get("command", "")))
+    return re.sub(rf"/\S*/(?={re.escape(there)}\b)", "", str(start.get("command", "")))
 
 
 def _machine(start: dict[str, Any]) -> str:

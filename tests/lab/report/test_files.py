@@ -86,11 +86,12 @@ def test_the_resolved_config_of_every_agent_is_kept(results: Path) -> None:
 
 def test_commands_tell_no_folders_of_a_machine(results: Path) -> None:
     there = results.absolute()
-    start = {"command": f"jamba-rl train --out {there}/runs/mlp-0 --no-progress"}
-    (results / "runs/mlp-0/provenance.json").write_text(json.dumps([start]))
+    starts = [{"command": f"jamba-rl {command}"} for command in (f"train --out {there}/runs/mlp-0", f"x {there} --y")]
+    (results / "runs/mlp-0/provenance.json").write_text(json.dumps(starts))
     report(results)
     commands = json.loads((results / "provenance.json").read_text())["commands"]
-    assert f"jamba-rl train --out {there.parent.name}/{there.name}/runs/mlp-0 --no-progress" in commands
+    short = f"{there.parent.name}/{there.name}"
+    assert {f"jamba-rl train --out {short}/runs/mlp-0", f"jamba-rl x {short} --y"} <= set(commands)
 
 
 def test_the_config_of_an_experiment_stays_as_it_is(results: Path) -> None:
