@@ -74,9 +74,14 @@ def _commit(start: dict[str, Any]) -> str:
 
 
 def _command(start: dict[str, Any], results: Path) -> str:
-    """The command without where on somebody's disk the results lay."""
+    """The command without where on somebody's disk things lay: of other paths than these results' the name alone."""
     there = "/".join(results.absolute().parts[-2:])
-    return re.sub(rf"/\S*/(?={re.escape(there)}\b)", "", str(start.get("command", "")))
+
+    def shortened(path: re.Match[str]) -> str:
+        before, here, rest = path.group().partition(f"/{there}")
+        return f"{there}{rest}" if here else Path(before).name
+
+    return re.sub(r"(?<![^\s=])/\S+", shortened, str(start.get("command", "")))
 
 
 def _machine(start: dict[str, Any]) -> str:
