@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import typer
 
@@ -18,6 +18,16 @@ def at_least(lowest: int) -> Callable[[typer.CallbackParam, int | None], int | N
         return value
 
     return check
+
+
+def nothing_beside_resume(what: str, options: Mapping[str, object]) -> None:
+    """Raise UserError if options are given that were settled when what goes on was begun.
+
+    :param options: names and values; None or an empty list where one was not given
+    """
+    given = [name for name, value in options.items() if value not in (None, [])]
+    if given:
+        raise UserError(f"--resume goes on with a {what} as it is: leave out {', '.join(given)}")
 
 
 def prepare() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.cli.common import at_least, prepare
+from jamba_rl.cli.common import at_least, nothing_beside_resume, prepare
 
 if TYPE_CHECKING:
     from jamba_rl.lab.train import Summary
@@ -143,9 +143,7 @@ def train(
     if resume is not None:
         fixed = {"--agent": agent, "--seed": seed, "--n-envs": n_envs, "--out": out, "--set": settings}
         fixed |= {"--eval-every": eval_every, "--eval-episodes": eval_episodes, "--stepping": stepping}
-        given = [name for name, value in fixed.items() if value not in (None, [])]
-        if given:
-            raise UserError(f"--resume goes on with a run as it is: leave out {', '.join(given)}")
+        nothing_beside_resume("run", fixed)
         summary = training.resume(
             resume, steps=steps, env=env, device=device, video_every=video_every, live=live, track=track
         )

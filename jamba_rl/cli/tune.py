@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jamba_rl.catalogue import UserError, unknown
-from jamba_rl.cli.common import at_least
+from jamba_rl.cli.common import at_least, nothing_beside_resume
+from jamba_rl.cli.train import INTERRUPTED
 
 if TYPE_CHECKING:
     from jamba_rl.lab.tune.plan import Plan, Wishes
     from jamba_rl.lab.tune.results import Tried
 
-FAILED, INTERRUPTED = 1, 130
+FAILED = 1  # nothing was found
 PRUNERS = ("median", "hyperband", "none")
 TRIALS, SEEDS = 30, 2
 
@@ -101,9 +102,7 @@ def tune(
     fixed |= {"--space": space, "--protocol": protocol, "--pruner": pruner, "--sampler-seed": sampler_seed}
     fixed |= {"--n-envs": n_envs, "--eval-episodes": eval_episodes}
     if resume is not None:
-        given = [name for name, value in fixed.items() if value not in (None, [])]
-        if given:
-            raise UserError(f"--resume goes on with a tuning as it is: leave out {', '.join(given)}")
+        nothing_beside_resume("tuning", fixed)
         read_plan(resume, trials)
         folders = [resume]
     else:
