@@ -22,6 +22,7 @@ from jamba_rl.lab.cost import peak_memory_mb, predict_ms
 from jamba_rl.lab.evaluate import Scores
 from jamba_rl.lab.experience import experience_of
 from jamba_rl.lab.listen import Listener, Listening, until
+from jamba_rl.lab.lock import alone_on
 from jamba_rl.lab.logger import make_logger
 from jamba_rl.lab.progress import ProgressBar, ProgressLines, ProgressReport
 from jamba_rl.lab.run import Checkpoint, Run, check_free, fresh_folder
@@ -85,8 +86,9 @@ def train(
     folder = out or fresh_folder(config.task.name, config.agent.name, config.seed)
     if config.start is not None:
         take_backbone(model, config.start.folder(folder.absolute()))
-    run = Run.create(folder, config.model_dump(mode="json"))
-    return _learn(run, config, model, clips, Watching(live, track, listener))
+    with alone_on(folder):
+        run = Run.create(folder, config.model_dump(mode="json"))
+        return _learn(run, config, model, clips, Watching(live, track, listener))
 
 
 def resume(
@@ -109,7 +111,7 @@ def resume(
     :param env: refuse if the run is of another env
     :param video_every: env steps between two clips from now on, 0 for none; default as before
     :param live: as of ``train``; so are ``track`` and ``listener``
-    :raises UserError: if there is no run, it is of another env, or it is complete
+    :raises UserError: if there is no run, it is of another env, it is complete, or another process trains it
     """
     run = Run.open(folder)
     config = read_config(run)
@@ -126,9 +128,10 @@ def resume(
     if config.start is not None and saved is None:
         take_backbone(model, config.start.folder(folder.absolute()))
     clips = Clips(config) if config.video_every else None
-    run.rewind(step)
-    run.write_config(config.model_dump(mode="json"))
-    return _learn(run, config, model, clips, Watching(live, track, listener))
+    with alone_on(folder):
+        run.rewind(step)
+        run.write_config(config.model_dump(mode="json"))
+        return _learn(run, config, model, clips, Watching(live, track, listener))
 
 
 def _learn(run: Run, config: RunConfig, model: BaseAlgorithm, clips: Clips | None, watching: Watching) -> Summary:

@@ -11,11 +11,11 @@ from pathlib import Path
 from jamba_rl.lab.experiment.compare import measure_sizes, notes_on, write
 from jamba_rl.lab.experiment.jobs import Job, Wishes, make_jobs
 from jamba_rl.lab.experiment.launch import Launcher
-from jamba_rl.lab.experiment.lock import alone_in
 from jamba_rl.lab.experiment.read import read_experiment
 from jamba_rl.lab.experiment.schedule import run_jobs
 from jamba_rl.lab.experiment.show import Lines, LiveTable
 from jamba_rl.lab.experiment.state import Watcher
+from jamba_rl.lab.lock import alone_in
 from jamba_rl.lab.report import report
 
 

@@ -35,15 +35,15 @@ def work(order: dict[str, Any], folder: Path) -> None:
     from jamba_rl import catalogue
     from jamba_rl.lab.config import RunConfig
     from jamba_rl.lab.experiment.left_over import is_left_over
-    from jamba_rl.lab.experiment.lock import alone_on
     from jamba_rl.lab.experiment.probe import missing, put_to
     from jamba_rl.lab.experiment.spec import Probe
+    from jamba_rl.lab.lock import alone_on
     from jamba_rl.lab.process import prepare
     from jamba_rl.lab.run import RESULT
     from jamba_rl.lab.train import resume, train
 
     prepare()
-    with alone_on(folder):
+    with alone_on(folder, wait=True):
         for left_over in filter(is_left_over, folder.glob("*")):
             shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
         if not (folder / "config.yaml").exists():

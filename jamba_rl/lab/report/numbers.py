@@ -54,6 +54,26 @@ def interval(found: Interval, digits: int = 0) -> str:
     return f"[{number(found.low, digits)}, {number(found.high, digits)}]" if found.known else NOTHING
 
 
+def estimate(found: Interval, digits: int = 0) -> str:
+    """A number and its interval, in a sentence.
+
+    >>> estimate(Interval(2.0, 1.0, 3.0)), estimate(Interval(2.0))
+    ('2 [1, 3]', '2 (no interval)')
+    """
+    return f"{number(found.value, digits)} {interval(found, digits) if found.known else '(no interval)'}"
+
+
+def verdict(by: Interval, runs: int) -> str:
+    """Whether chance makes a difference of so many runs a side.
+
+    >>> verdict(Interval(2.0, 1.0, 3.0), 5), verdict(Interval(2.0), 1)
+    ('more than chance at 5 seeds', 'which one seed cannot tell from chance')
+    """
+    if not by.known:
+        return "which one seed cannot tell from chance"
+    return f"{'not ' if by.holds(0) else ''}more than chance at {plural(runs, 'seed')}"
+
+
 def percent_interval(found: Interval, sign: str = "+") -> str:
     """Ends of an interval of shares.
 
@@ -61,6 +81,16 @@ def percent_interval(found: Interval, sign: str = "+") -> str:
     '[-10%, +50%]'
     """
     return f"[{percent(found.low, sign=sign)}, {percent(found.high, sign=sign)}]" if found.known else NOTHING
+
+
+def percent_estimate(found: Interval, sign: str = "") -> str:
+    """A share and its interval.
+
+    >>> percent_estimate(Interval(0.2, 0.1, 0.3)), percent_estimate(Interval(0.2), "+")
+    ('20% [10%, 30%]', '+20%')
+    """
+    value = percent(found.value, sign=sign)
+    return f"{value} {percent_interval(found, sign)}" if found.known else value
 
 
 def steps(value: float, budget: float) -> str:

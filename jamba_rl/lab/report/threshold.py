@@ -8,9 +8,10 @@ from statistics import fmean
 
 from jamba_rl.lab.report.order import FRAMES, MEMORYLESS, SIMPLE, in_order, kind
 from jamba_rl.lab.report.runs import Run
-from jamba_rl.lab.stats import Anchors
+from jamba_rl.lab.stats import Anchors, normalise
 
 SHARE = 0.9
+NOWHERE = 0.1  # of the way to the reference
 BASELINES = (*SIMPLE, FRAMES, MEMORYLESS)
 
 
@@ -24,24 +25,40 @@ class Threshold:
 
 
 def threshold_of(runs: Sequence[Run], anchors: Anchors) -> Threshold:
-    """Nine tenths of the way from random actions to the baseline's final score.
+    """Nine tenths of the way from random actions to a good score.
 
-    The baseline is the simple SSM; without one the frame-stacked MLP, then the MLP, then the agent that scores least.
-    Where nobody knows what random actions get, the way begins at the mean of all first evaluations.
+    That is the task's reference where an agent gets so far, or where the baseline gets nowhere; elsewhere the final
+    score of the baseline: the simple SSM; without one the frame-stacked MLP, then the MLP, then the agent that scores
+    least. Where nobody knows what random actions get, the way begins at the mean of all first evaluations.
 
     :param runs: all of one env
     """
-    finals: dict[str, list[float]] = {}
-    for run in runs:
-        finals.setdefault(run.agent.name, []).append(run.final)
-    means = {agent: fmean(values) for agent, values in finals.items()}
-    ranked = [agent for each in BASELINES for agent in in_order(means) if kind(agent) == each]
-    baseline = ranked[0] if ranked else min(means, key=lambda agent: means[agent])
+    means = _means(runs)
+    baseline = _baseline(means)
+    if anchors.whole:
+        best, least = (float(normalise(score, anchors)) for score in (max(means.values()), means[baseline]))
+        if best >= SHARE or least < NOWHERE:
+            whose = f" ({anchors.source})" if anchors.source else ""
+            words = f"90% of the way from random actions to the reference{whose}"
+            return Threshold(anchors.random, on_the_way(anchors.random, anchors.reference), words)
     start, where = anchors.random, "random actions"
     if start is None:
         start, where = fmean(run.curve[1][0] for run in runs), "the first evaluations"
     words = f"90% of the way from {where} to the final score of `{baseline}`"
     return Threshold(start, on_the_way(start, means[baseline]), words)
+
+
+def _means(runs: Sequence[Run]) -> dict[str, float]:
+    """Mean final score of every agent."""
+    finals: dict[str, list[float]] = {}
+    for run in runs:
+        finals.setdefault(run.agent.name, []).append(run.final)
+    return {agent: fmean(values) for agent, values in finals.items()}
+
+
+def _baseline(means: dict[str, float]) -> str:
+    ranked = [agent for each in BASELINES for agent in in_order(means) if kind(agent) == each]
+    return ranked[0] if ranked else min(means, key=lambda agent: means[agent])
 
 
 def on_the_way(start: float, end: float) -> float:

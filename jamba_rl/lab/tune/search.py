@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from jamba_rl.lab.experiment.lock import alone_in
+from jamba_rl.lab.lock import alone_in
 from jamba_rl.lab.tune import trial as trials
 from jamba_rl.lab.tune.plan import Plan
 from jamba_rl.lab.tune.pool import Pool

@@ -3,8 +3,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from jamba_rl.lab.experiment.lock import alone_on
 from jamba_rl.lab.experiment.worker import work
+from jamba_rl.lab.lock import alone_on
 from tests.lab.experiment.grids import jobs_of
 
 

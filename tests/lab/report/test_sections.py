@@ -136,9 +136,36 @@ def test_steps_to_a_threshold_count_runs_that_never_got_there(tmp_path: Path) ->
         write_run(runs / f"jamba-{seed}", "ppo-jamba", seed, returns, env="a", over=OPEN)
     flat(runs, "ppo-ssm", "a", [100.0, 100, 100], over=OPEN)
     found = section(tmp_path, "efficiency")
-    assert rows(found)[-1] == "a | 90.0 | 90% of the way from random actions to the final score of `ppo-ssm`"
+    assert rows(found)[-1] == "a | 90.0 | 90% of the way from random actions to the reference"
     assert rows(found)[0].startswith("a | ppo-jamba | 2 of 3 | 4,000 | [2,000, > 10,000] |")
     assert rows(found)[1].startswith("a | ppo-ssm | 3 of 3 | 1,000 | [1,000, 1,000] | 100 | [100, 100] | 1.00")
+
+
+@pytest.mark.parametrize(
+    ("ours", "baseline", "score", "who"),
+    [
+        (95.0, 50.0, "90.0", "reference"),  # somebody gets there
+        (60.0, 50.0, "45.0", "final score of `ppo-mlp`"),  # nobody does
+        (60.0, 5.0, "90.0", "reference"),  # what the baseline gets is no score at all
+    ],
+)
+def test_the_threshold_is_a_score_worth_reaching(
+    tmp_path: Path, ours: float, baseline: float, score: str, who: str
+) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [ours] * 2, over=OPEN)
+    flat(tmp_path / "runs", "ppo-mlp", "a", [baseline] * 2, over=OPEN)
+    found = section(tmp_path, "efficiency")
+    assert rows(found)[-1] == f"a | {score} | 90% of the way from random actions to the {who}"
+
+
+def test_of_single_runs_nothing_is_surer_than_chance(tmp_path: Path) -> None:
+    for env in ("a", "b"):
+        flat(tmp_path / "runs", "ppo-jamba", env, [90.0], over=OPEN)
+        flat(tmp_path / "runs", "ppo-mlp", env, [10.0], over=OPEN)
+    said = section(tmp_path, "aggregate").finding
+    assert (
+        "0.90 (no interval), ahead of `ppo-mlp` by 0.80 (no interval), which one seed cannot tell from chance" in said
+    )
 
 
 def test_spread_is_that_of_seeds_and_that_within_a_run(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jamba_rl.lab.report.blocks import Block, blocks
-from jamba_rl.lab.report.numbers import interval, listed, number, percent, percent_interval, plural
+from jamba_rl.lab.report.numbers import estimate, interval, listed, number, percent, percent_estimate, plural, verdict
 from jamba_rl.lab.report.order import OURS, kind
 from jamba_rl.lab.report.page import Bar, Bars, Chart, Group, Line, Section
 from jamba_rl.lab.report.study import Study
@@ -70,10 +70,10 @@ def _best(study: Study, block: Block) -> str:
     strata = {agent: block.strata(study, agent) for agent in block.agents}
     first, second, *_ = sorted(strata, key=lambda agent: -float(iqm(strata[agent])))
     top, by = bootstrap(strata[first], iqm), bootstrap_pair(strata[first], strata[second], lambda a, b: iqm(a) - iqm(b))
-    sure = "more than chance" if by.known and not by.holds(0) else "not more than chance"
+    fewest = min(len(runs) for agent in (first, second) for runs in strata[agent])
     return (
-        f"`{first}` has the highest interquartile mean, {number(top.value, 2)} {interval(top, 2)}, ahead of `{second}` "
-        f"by {number(by.value, 2)} {interval(by, 2)}, {sure}."
+        f"`{first}` has the highest interquartile mean, {estimate(top, 2)}, ahead of `{second}` by {estimate(by, 2)}, "
+        f"{verdict(by, fewest)}."
     )
 
 
@@ -114,9 +114,7 @@ def _improvement(study: Study, block: Block, ours: str, suffix: str) -> Bars:
         for agent in block.agents
         if agent != ours
     }
-    bars = [
-        Bar(agent, each, f"{percent(each.value)} {percent_interval(each, sign='')}") for agent, each in found.items()
-    ]
+    bars = [Bar(agent, each, percent_estimate(each)) for agent, each in found.items()]
     return Bars(
         f"all-improvement{suffix}",
         "Probability of improvement",

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jamba_rl.lab.report.numbers import NOTHING, decimals, number, percent, percent_interval, plural, steps
+from jamba_rl.lab.report.numbers import (
+    NOTHING,
+    decimals,
+    number,
+    percent,
+    percent_estimate,
+    percent_interval,
+    plural,
+    steps,
+)
 from jamba_rl.lab.report.order import OURS, SIMPLE
 from jamba_rl.lab.report.page import Cell, Section, Table
 from jamba_rl.lab.report.study import Study, by_task
@@ -165,7 +174,7 @@ def _verdicts(found: Sequence[Finding]) -> str:
 
 
 def _change(finding: Finding) -> str:
-    return finding.reason or f"{percent(finding.change.value, sign='+')} {percent_interval(finding.change)}"
+    return finding.reason or percent_estimate(finding.change, "+")
 
 
 def _row(finding: Finding) -> list[Cell | str]:

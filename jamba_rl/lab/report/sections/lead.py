@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jamba_rl.lab.report.numbers import decimals, interval, listed, number, percent, plural
+from jamba_rl.lab.report.numbers import decimals, estimate, listed, percent, plural, verdict
 from jamba_rl.lab.report.study import Study
 from jamba_rl.lab.stats import Interval, bootstrap, bootstrap_pair, mean, probability_of_improvement
 
@@ -37,13 +37,11 @@ class Lead:
         return self.by.known and not self.by.holds(0)
 
     def __str__(self) -> str:
-        text = f"`{self.first}` scores {_with_ends(self.top, self.digits)}"
+        text = f"`{self.first}` scores {estimate(self.top, self.digits)}"
         if not self.second:
             return f"{text}, {plural(self.runs, 'seed')}."
-        tells = f"{'' if self.sure else 'not '}more than chance at {plural(self.runs, 'seed')}"
-        verdict = tells if self.by.known else "which one seed cannot tell from chance"
         return (
-            f"{text}, ahead of `{self.second}` by {_with_ends(self.by, self.digits)}, {verdict}. "
+            f"{text}, ahead of `{self.second}` by {estimate(self.by, self.digits)}, {verdict(self.by, self.runs)}. "
             f"A run of `{self.first}` beats one of `{self.second}` {percent(self.chance)} of the time."
         )
 
@@ -72,7 +70,3 @@ def leaders(study: Study) -> str:
     sure = [env for env, lead in leads.items() if lead.sure]
     chance = f"on {listed(sure)} by more than chance" if sure else "on none by more than chance"
     return f"Of {won.total()} tasks, the best mean is that of {where}; {chance}."
-
-
-def _with_ends(found: Interval, digits: int) -> str:
-    return f"{number(found.value, digits)} {interval(found, digits) if found.known else '(no interval)'}"

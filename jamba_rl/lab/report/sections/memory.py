@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from jamba_rl.lab.report.numbers import decimals, interval, listed, number, percent, percent_interval, plural
+from jamba_rl.lab.report.numbers import (
+    decimals,
+    interval,
+    listed,
+    number,
+    percent,
+    percent_estimate,
+    percent_interval,
+    plural,
+)
 from jamba_rl.lab.report.order import FRAMES, MEMORYLESS, OURS, kind
 from jamba_rl.lab.report.page import Bar, Bars, Cell, Section, Table
 from jamba_rl.lab.report.study import Study
@@ -57,10 +66,7 @@ def closes(study: Study) -> str:
         shares = {
             agent: _share(study, part, agent, envs) for agent in agents if envs and _everywhere(study, agent, envs)
         }
-        said = [
-            f"`{agent}` closes {percent(each.value)} {percent_interval(each, sign='')}"
-            for agent, each in shares.items()
-        ]
+        said = [f"`{agent}` closes {percent_estimate(each)}" for agent, each in shares.items()]
         where = f"`{envs[0]}`" if len(envs) == 1 else plural(len(envs), "task")
         texts += [f"on {where}, {', '.join(said)} of what hiding costs an MLP."] if said else []
     return _capital(" ".join(texts))
@@ -143,14 +149,12 @@ def _bars(study: Study, env: str, closed: Mapping[Key, Interval]) -> Bars:
         for agent in _agents(study, env, part)
     }
     best = max(shares, key=lambda agent: shares[agent].value)
-    bars = [
-        Bar(agent, each, f"{percent(each.value)} {percent_interval(each, sign='')}") for agent, each in shares.items()
-    ]
+    bars = [Bar(agent, each, percent_estimate(each)) for agent, each in shares.items()]
     return Bars(
         f"{file_name(env)}-memory",
         env,
         bars,
-        finding=f"`{best}` closes the most: {percent(shares[best].value)} {percent_interval(shares[best], sign='')}.",
+        finding=f"`{best}` closes the most: {percent_estimate(shares[best])}.",
         label="memory gap closed",
         marks=[(0.0, "memoryless"), (1.0, "sighted")],
         share=True,

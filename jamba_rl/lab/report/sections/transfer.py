@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jamba_rl.lab.report.numbers import NOTHING, percent, percent_interval, plural
+from jamba_rl.lab.report.numbers import NOTHING, percent, percent_estimate, percent_interval, plural
 from jamba_rl.lab.report.page import Cell, Section, Table
 from jamba_rl.lab.report.study import Study, by_task
 from jamba_rl.lab.stats import Interval, bootstrap_pair, relative_improvement
@@ -65,7 +65,7 @@ def _change(study: Study, found: Transfer, column: str) -> Interval:
 def _sentence(study: Study, found: Transfer) -> str:
     change = _change(study, found, "final")
     sure = "more than chance" if change.known and not change.holds(0) else "which is not more than chance"
-    said = f"{percent(change.value, sign='+')} {percent_interval(change)}, {sure}"
+    said = f"{percent_estimate(change, '+')}, {sure}"
     known = said if np.isfinite(change.value) else "not measured, for want of the score of random actions"
     return f"From `{found.origin}` to `{found.env}`: {known}."
 
