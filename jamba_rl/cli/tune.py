@@ -11,7 +11,7 @@ import typer
 
 from jamba_rl.catalogue import UserError, unknown
 from jamba_rl.cli.common import at_least, nothing_beside_resume
-from jamba_rl.cli.train import INTERRUPTED
+from jamba_rl.cli.train import INTERRUPTED, EnvsOption, EpisodesOption
 
 if TYPE_CHECKING:
     from jamba_rl.lab.tune.plan import Plan, Wishes
@@ -22,63 +22,73 @@ PRUNERS = ("median", "hyperband", "none")
 TRIALS, SEEDS = 30, 2
 
 
+AgentsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="AGENT", help="Names from `jamba-rl list agents`, or YAML files.")
+]
+TunedEnvOption = Annotated[str | None, typer.Option("--env", "-e", metavar="NAME", help="Where they are tuned.")]
+TrialsOption = Annotated[
+    int | None, typer.Option(callback=at_least(1), metavar="N", help=f"Values to try of each agent. Default: {TRIALS}.")
+]
+TrialStepsOption = Annotated[
+    int | None,
+    typer.Option(callback=at_least(1), metavar="N", help="Env steps of a training. Default: the env's own."),
+]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option(
+        callback=at_least(1), metavar="N", help=f"Trainings of a trial, of seeds 0 to N - 1. Default: {SEEDS}."
+    ),
+]
+TuneOutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of one agent, of several one with theirs; what is tuned there already goes on. "
+        "Default: results/tune/ENV/AGENT.",
+    ),
+]
+TuningOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with this tuning.")]
+WorkersOption = Annotated[
+    int, typer.Option(callback=at_least(1), metavar="N", help="Trials at the same time, a process each.")
+]
+FixedOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Hold a value fixed in all trials. Repeatable."),
+]
+SpaceOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What to try. Default: agents/search/ALGORITHM.yaml, which shows the form."),
+]
+ProtocolOption = Annotated[
+    bool | None,
+    typer.Option("--protocol", help="Also try what belongs to the task, such as n_epochs and sequence_length."),
+]
+PrunerOption = Annotated[
+    str | None,
+    typer.Option(metavar="HOW", help=f"What ends trials early: {', '.join(PRUNERS)}. Default: {PRUNERS[0]}."),
+]
+SamplerSeedOption = Annotated[
+    int | None,
+    typer.Option("--sampler-seed", callback=at_least(0), metavar="S", help="Of the values tried. Default: 0."),
+]
+
+
 def tune(
-    agents: Annotated[
-        list[str] | None, typer.Argument(metavar="[AGENT]...", help="Names from `jamba-rl list agents`, or YAML files.")
-    ] = None,
-    env: Annotated[str | None, typer.Option("--env", "-e", metavar="NAME", help="Where they are tuned.")] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(callback=at_least(1), metavar="N", help=f"Values to try of each agent. Default: {TRIALS}."),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(callback=at_least(1), metavar="N", help="Env steps of a training. Default: the env's own."),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            callback=at_least(1), metavar="N", help=f"Trainings of a trial, of seeds 0 to N - 1. Default: {SEEDS}."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder of one agent, of several one with theirs; what is tuned there already goes on. "
-            "Default: results/tune/ENV/AGENT.",
-        ),
-    ] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with this tuning.")] = None,
-    workers: Annotated[
-        int, typer.Option(callback=at_least(1), metavar="N", help="Trials at the same time, a process each.")
-    ] = 1,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Hold a value fixed in all trials. Repeatable."),
-    ] = None,
-    space: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What to try. Default: agents/search/ALGORITHM.yaml, which shows the form."),
-    ] = None,
-    protocol: Annotated[
-        bool | None,
-        typer.Option("--protocol", help="Also try what belongs to the task, such as n_epochs and sequence_length."),
-    ] = None,
-    pruner: Annotated[
-        str | None,
-        typer.Option(metavar="HOW", help=f"What ends trials early: {', '.join(PRUNERS)}. Default: {PRUNERS[0]}."),
-    ] = None,
-    sampler_seed: Annotated[
-        int | None,
-        typer.Option("--sampler-seed", callback=at_least(0), metavar="S", help="Of the values tried. Default: 0."),
-    ] = None,
-    n_envs: Annotated[
-        int | None, typer.Option("--n-envs", callback=at_least(1), metavar="N", help="Parallel envs.")
-    ] = None,
-    eval_episodes: Annotated[
-        int | None, typer.Option("--eval-episodes", callback=at_least(1), metavar="N", help="Episodes per evaluation.")
-    ] = None,
+    agents: AgentsArgument = None,
+    env: TunedEnvOption = None,
+    trials: TrialsOption = None,
+    steps: TrialStepsOption = None,
+    seeds: SeedsOption = None,
+    out: TuneOutOption = None,
+    resume: TuningOption = None,
+    workers: WorkersOption = 1,
+    settings: FixedOption = None,
+    space: SpaceOption = None,
+    protocol: ProtocolOption = None,
+    pruner: PrunerOption = None,
+    sampler_seed: SamplerSeedOption = None,
+    n_envs: EnvsOption = None,
+    eval_episodes: EpisodesOption = None,
 ) -> None:
     """Find better hyperparameters of agents, with Optuna.
 

@@ -35,7 +35,7 @@ def threshold_of(runs: Sequence[Run], anchors: Anchors) -> Threshold:
     """
     means = _means(runs)
     baseline = _baseline(means)
-    if anchors.whole:
+    if anchors.random is not None and anchors.reference is not None and anchors.whole:
         best, least = (float(normalise(score, anchors)) for score in (max(means.values()), means[baseline]))
         if best >= SHARE or least < NOWHERE:
             whose = f" ({anchors.source})" if anchors.source else ""
