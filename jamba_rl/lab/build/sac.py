@@ -31,6 +31,7 @@ def make_sac(config: RunConfig, venv: VecEnv) -> RecurrentSAC:
         sequence_length=agent.sequence_length,
         burn_in=agent.burn_in,
         stored_state=agent.stored_state,
+        windows_in_a_row=agent.windows_in_a_row,
         policy_kwargs=sac_policy_kwargs(agent, config.task),
         seed=config.seed,
         device=config.device,

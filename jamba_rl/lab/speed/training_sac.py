@@ -34,7 +34,7 @@ def contenders(env: str, agents: list[SACAgent], in_step: bool) -> dict[str, SAC
 
 
 def _agent(agent: SACAgent, env: str, in_step: bool) -> RecurrentSAC:
-    memory = {name: getattr(agent, name) for name in ("sequence_length", "burn_in", "stored_state")}
+    memory = {name: getattr(agent, name) for name in ("sequence_length", "burn_in", "stored_state", "windows_in_a_row")}
     kwargs = sac_policy_kwargs(agent, load_task(env))
     return RecurrentSAC("JambaPolicy", _venv(env, in_step), policy_kwargs=kwargs, **memory, **ARGUMENTS)
 

@@ -24,7 +24,7 @@ from jamba_rl.rl.finite import check_experience, one_row
 from jamba_rl.rl.optimizer import keep_ratios
 from jamba_rl.rl.sac.losses import Choices, Lesson, actor_loss, critic_loss, targets
 from jamba_rl.rl.sac.policies import POLICIES
-from jamba_rl.rl.sac.policy import RecurrentSACPolicy
+from jamba_rl.rl.sac.policy import RecurrentSACPolicy, Remembered
 from jamba_rl.rl.sac.replay import ReplayedSequences, SequenceReplayBuffer
 from jamba_rl.rl.sac.replay_file import env_name, load_replay
 from jamba_rl.rl.sequences import to_arrays
@@ -49,6 +49,9 @@ class RecurrentSAC(CarriesMemory, SAC):
     :param burn_in: steps before them that only fill the memory
     :param stored_state: windows begin with the memory that was there when they happened, kept every
         ``sequence_length`` steps; else with an empty one
+    :param windows_in_a_row: so many updates a window follows on that of the update before, with the memory that was
+        left there, before one begins elsewhere with an empty one. Then what an agent remembers while it acts is no
+        other than what it has learned from
     :raises ValueError: a number lies outside its bounds, or a policy name is unknown
 
     >>> model = RecurrentSAC("JambaPolicy", "Pendulum-v1", learning_starts=64, batch_size=64, seed=0)
@@ -71,6 +74,7 @@ class RecurrentSAC(CarriesMemory, SAC):
         sequence_length: int = 32,
         burn_in: int = 0,
         stored_state: bool = False,
+        windows_in_a_row: int = 1,
         **kwargs: Any,
     ) -> None:
         if isinstance(policy, type) and not issubclass(policy, RecurrentSACPolicy):
@@ -78,6 +82,8 @@ class RecurrentSAC(CarriesMemory, SAC):
                 f"policy must be jamba_rl's, as a class or by its name, was {policy.__module__}.{policy.__name__}"
             )
         self.sequence_length, self.burn_in, self.stored_state = sequence_length, burn_in, stored_state
+        self.windows_in_a_row = windows_in_a_row
+        self._left: Remembered | None = None  # by the windows of the last update
         super().__init__(policy, env, learning_rate, *args, **kwargs)
 
     def _setup_model(self) -> None:
@@ -109,7 +115,7 @@ class RecurrentSAC(CarriesMemory, SAC):
 
     @property
     def _replay_options(self) -> dict[str, Any]:
-        names = ("sequence_length", "burn_in", "stored_state", "n_steps", "gamma")
+        names = ("sequence_length", "burn_in", "stored_state", "windows_in_a_row", "n_steps", "gamma")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -202,28 +208,35 @@ class RecurrentSAC(CarriesMemory, SAC):
 
     def _update(self, batch: ReplayedSequences) -> dict[str, float]:
         policy, b = self.policy, self.burn_in
-        lesson, windows = Lesson.of(batch, b), batch.observations
-        actor_state, critic_state = policy.states(windows)
-        judged = policy.critic.memory(windows, critic_state, b)
-        seen = judged.latent
+        lesson, windows, before = Lesson.of(batch, b), batch.observations, self._before(batch)
+        judged = policy.critic.memory(windows, before.critic, b)
+        seen, acted = judged.latent, judged
         if policy.shared_encoder:
-            choices, routing = Choices.of(policy.actor, seen.detach()), None
+            choices = Choices.of(policy.actor, seen.detach())
         else:
-            acted = policy.actor.memory(windows, actor_state, b)
-            choices, routing = Choices.of(policy.actor, acted.latent), acted.routing
+            acted = policy.actor.memory(windows, before.actor, b)
+            choices = Choices.of(policy.actor, acted.latent)
         now = Choices(choices.actions[:, :-1], choices.log_prob[:, :-1])
         alpha, losses = self._update_temperature(lesson, now)
         with torch.no_grad():
-            later = policy.critic_target.memory(windows, critic_state, b).latent
-        goals = targets(lesson, policy.critic_target, later, choices, alpha, policy.target_critics)
+            later = policy.critic_target.memory(windows, before.target, b)
+        goals = targets(lesson, policy.critic_target, later.latent, choices, alpha, policy.target_critics)
+        if self.windows_in_a_row > 1:
+            self._left = policy.left(acted, judged, later)
         loss = critic_loss(lesson, policy.critic, seen[:, :-1], goals)
         _descend(policy.critic.optimizer, loss + policy.routers.loss(policy.critic_name, judged.routing))
         losses["critic_loss"] = loss.item()
         loss = actor_loss(lesson, policy.critic, seen[:, :-1], now, alpha, policy.target_critics)
+        routing = None if policy.shared_encoder else acted.routing
         _descend(policy.actor.optimizer, loss if routing is None else loss + policy.routers.loss("", routing))
         losses["actor_loss"] = loss.item()
         policy.routers.balance()
         return losses
+
+    def _before(self, batch: ReplayedSequences) -> Remembered:
+        """What is remembered before windows: what was stored, or was left where they follow on others."""
+        left = self._left
+        return self.policy.states(batch.observations) if left is None else left.but(batch.anew)
 
     def _update_temperature(self, lesson: Lesson, choices: Choices) -> tuple[Tensor, dict[str, float]]:
         """The weight of the entropy before its own update, and what to log."""
@@ -242,6 +255,9 @@ class RecurrentSAC(CarriesMemory, SAC):
         self._update_learning_rate([*optimizers, *temperature])
         for optimizer in optimizers:
             keep_ratios(optimizer)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_left"]  # a loaded replay knows nothing of it
 
     def learn(
         self,

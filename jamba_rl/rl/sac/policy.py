@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from gymnasium import spaces
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from jamba_rl.nn import JambaConfig, State
 from jamba_rl.nn.mixer import keep
 from jamba_rl.rl.adam import Adam
-from jamba_rl.rl.encoder import Encoder
+from jamba_rl.rl.encoder import Encoded, Encoder
 from jamba_rl.rl.extractors import are_real_vectors
 from jamba_rl.rl.optimizer import policy_groups
 from jamba_rl.rl.options import as_network, check_frames, check_ratio, choose_extractor
@@ -23,6 +23,18 @@ from jamba_rl.rl.routers import RouterTraining
 from jamba_rl.rl.sac.memory import Memory
 from jamba_rl.rl.sac.networks import RecurrentActor, RecurrentCritic
 from jamba_rl.rl.sequences import Sequences, count_rows
+
+
+class Remembered(NamedTuple):
+    """What backbones remember, a row per window: the actor's, the critics', and the target critics'."""
+
+    actor: State
+    critic: State
+    target: State
+
+    def but(self, anew: Tensor) -> Remembered:
+        """The same, with empty memories in some rows, (B,) bool."""
+        return Remembered(*(tuple(keep(part, anew) for part in parts) for parts in self))
 
 
 class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
@@ -182,16 +194,27 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         mine, others = self.split(state[1:])
         return (*mine[own:], *others[own:])
 
-    def states(self, windows: Sequences) -> tuple[State, State]:
-        """What the backbones of actor and critics remember before windows; nothing if nothing was stored with them."""
+    def empty(self, batch: int) -> Remembered:
+        """What backbones remember of nothing, of ``batch`` windows."""
         actor, critic = self.actor.memory.encoder.backbone, self.critic.memory.encoder.backbone
+        judged = critic.initial_state(batch)
+        return Remembered(actor.initial_state(batch), judged, judged)
+
+    def states(self, windows: Sequences) -> Remembered:
+        """What backbones remember before windows; nothing if nothing was stored with them."""
         if not windows.state:
-            batch = len(windows.resets)
-            return actor.initial_state(batch), critic.initial_state(batch)
+            return self.empty(len(windows.resets))
         if self.shared_encoder:
-            return windows.state, windows.state
+            return Remembered(windows.state, windows.state, windows.state)
         size = self._actor_parts - self.actor.memory.encoder.own_parts
-        return windows.state[:size], windows.state[size:]
+        judged = windows.state[size:]
+        return Remembered(windows.state[:size], judged, judged)
+
+    def left(self, acted: Encoded, judged: Encoded, targeted: Encoded) -> Remembered:
+        """What backbones remember after windows, as actor, critics and target critics have read them."""
+        own = self.actor.memory.encoder.own_parts
+        actor, *others = (tuple(part.detach() for part in each.state[own:]) for each in (acted, judged, targeted))
+        return Remembered(actor, *others)
 
     @property
     def context(self) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jamba_rl.nn import State
 from jamba_rl.rl.sac.returns import CUT, STEP, TERMINATED, returns_of
+from jamba_rl.rl.sac.walks import Walks
 from jamba_rl.rl.sequences import Sequences
 
 Frames = np.ndarray | dict[str, np.ndarray]
@@ -34,6 +35,8 @@ class ReplayedSequences(NamedTuple):
     """(B, L), what that value counts; 0 where the episode had ended by itself."""
     mask: Tensor
     """(B, L), whether to learn from a step: not in the burn-in, and not where an episode had ended."""
+    anew: Tensor
+    """(B,), whether a window does not follow on that of the batch before."""
 
 
 class SequenceReplayBuffer(ReplayBuffer):
@@ -53,6 +56,7 @@ class SequenceReplayBuffer(ReplayBuffer):
     :param gamma: discount of those rewards
     :param context: frames before a window that are only looked back on
     :param stored_state: windows begin where a state was kept, every ``sequence_length`` frames; see ``add_state``
+    :param windows_in_a_row: so many batches a row follows its tape, window behind window, before it begins elsewhere
     :raises ValueError: a number is out of its bounds
     """
 
@@ -72,6 +76,7 @@ class SequenceReplayBuffer(ReplayBuffer):
         gamma: float = 0.99,
         context: int = 0,
         stored_state: bool = False,
+        windows_in_a_row: int = 1,
     ) -> None:
         BaseBuffer.__init__(self, buffer_size, observation_space, action_space, device, n_envs)
         if optimize_memory_usage:
@@ -81,11 +86,16 @@ class SequenceReplayBuffer(ReplayBuffer):
             ("burn_in", burn_in, 0),
             ("n_steps", n_steps, 1),
             ("context", context, 0),
+            ("windows_in_a_row", windows_in_a_row, 1),
         ):
             if isinstance(number, bool) or not isinstance(number, int) or number < lowest:
                 raise ValueError(f"{name} must be a whole number, at least {lowest}, was {number!r}")
         self.sequence_length, self.burn_in, self.n_steps, self.gamma = sequence_length, burn_in, n_steps, gamma
-        self.context, self.stored_state = context, stored_state
+        if windows_in_a_row > 1 and (burn_in or stored_state):
+            raise ValueError(
+                "windows_in_a_row carries the memory from window to window: leave out burn_in and stored_state"
+            )
+        self.context, self.stored_state, self.windows_in_a_row = context, stored_state, windows_in_a_row
         self.source: str | None = None  # the env, in files
         self.handle_timeout_termination = handle_timeout_termination
         self.optimize_memory_usage = False
@@ -121,6 +131,8 @@ class SequenceReplayBuffer(ReplayBuffer):
         super().reset()
         self.heads = np.zeros(self.n_envs, np.int64)  # where the next frame goes
         self.counts = np.zeros(self.n_envs, np.int64)  # frames before it
+        self.written = np.zeros(self.n_envs, np.int64)  # frames there ever were
+        self.walks = Walks()
         self.open = np.zeros(self.n_envs, bool)  # whether the frame after the newest step is at the head
         self.states: list[np.ndarray] = []  # of each part, (n_envs, buffer_size / sequence_length, ...)
         self._state: tuple[np.ndarray, ...] = ()
@@ -128,6 +140,7 @@ class SequenceReplayBuffer(ReplayBuffer):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out of files what was never written."""
         found = dict(self.__dict__)
+        found["walks"] = Walks()  # who reads the file has no memory of them
         used = self.buffer_size if (self.counts != self.heads).any() else int(self.heads.max()) + 1
         for name in ("actions", "rewards", "kinds", "begins"):
             found[name] = found[name][:, :used]
@@ -196,23 +209,35 @@ class SequenceReplayBuffer(ReplayBuffer):
         return bool(self._starts()[1].any())
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayedSequences:  # type: ignore[override]
-        """Sample windows, each as likely as any other; normalised by ``env``.
+        """Sample windows, normalised by ``env``: each as likely as any other, or behind those of the batch before.
 
         :param batch_size: steps to read, in windows of ``burn_in + sequence_length``, one at least
         :raises ValueError: no tape is as long as a window
         """
         start, count = self._starts()
-        total = count.sum()
-        if not total:
+        if not count.any():
             raise ValueError(f"a window has {self.length} steps and the replay holds {self.size()} yet")
+        envs, first = self._anywhere(max(batch_size // self.length, 1), start, count)
+        anew = np.ones(len(envs), bool)
+        if self.windows_in_a_row > 1:
+            gone = self.written - self.counts  # frames that were written over
+            envs, number, anew = self.walks.go_on(
+                (envs, gone[envs] + first), gone + start, count, self.windows_in_a_row, self.length + 1
+            )
+            first = number - gone[envs]
+        return self._windows(envs, first, anew, env)
+
+    def _anywhere(self, rows: int, start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tapes and ages of the frames that so many windows begin with, each as likely as any other."""
         # SB3 seeds this generator
-        chosen = np.random.randint(0, total, size=max(batch_size // self.length, 1))  # noqa: NPY002
+        chosen = np.random.randint(0, count.sum(), size=rows)  # noqa: NPY002
         ends = count.cumsum()
         envs = np.searchsorted(ends, chosen, side="right")
-        first = start[envs] + (chosen - (ends - count)[envs]) * self._stride
-        return self._windows(envs, first, env)
+        return envs, start[envs] + (chosen - (ends - count)[envs]) * self._stride
 
-    def _windows(self, envs: np.ndarray, first: np.ndarray, env: VecNormalize | None) -> ReplayedSequences:
+    def _windows(
+        self, envs: np.ndarray, first: np.ndarray, anew: np.ndarray, env: VecNormalize | None
+    ) -> ReplayedSequences:
         """Windows of tapes ``envs`` (B,) that begin with the ``first``-oldest frames (B,)."""
         oldest, c = (self.heads - self.counts)[envs], self.context
         ages = np.maximum(first[:, None] + np.arange(-c, self.length + 1), 0)
@@ -235,7 +260,7 @@ class SequenceReplayBuffer(ReplayBuffer):
         return ReplayedSequences(
             Sequences(observations, self.to_torch(previous), self.to_torch(resets), self._states(envs, places[:, c])),
             self.to_torch(self.actions[at][:, c:-1]),
-            *map(self.to_torch, (returns, ahead, discounts, mask)),
+            *map(self.to_torch, (returns, ahead, discounts, mask, anew)),
         )
 
     @property
@@ -290,6 +315,7 @@ class SequenceReplayBuffer(ReplayBuffer):
     def _advance(self, envs: np.ndarray) -> None:
         self.heads[envs] = (self.heads[envs] + 1) % self.buffer_size
         self.counts[envs] = np.minimum(self.counts[envs] + 1, self.buffer_size - 1)
+        self.written[envs] += 1
 
 
 def _grown(array: np.ndarray, size: int) -> np.ndarray:

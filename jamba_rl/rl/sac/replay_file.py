@@ -42,7 +42,7 @@ def load_replay(
     for what, found in (_described(loaded) | {"env": loaded.source or source}).items():
         if found != wanted[what]:
             raise ValueError(f"replay {_name(path)} is of {what} {found}, and this agent of {wanted[what]}")
-    for option in ("device", "sequence_length", "burn_in", "n_steps", "gamma", "context"):
+    for option in ("device", "sequence_length", "burn_in", "n_steps", "gamma", "context", "windows_in_a_row"):
         setattr(loaded, option, getattr(present, option))
     try:
         loaded.check_room()
