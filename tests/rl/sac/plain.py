@@ -23,7 +23,7 @@ class PlainUpdate:
 
     def __call__(self, batch: ReplayedSequences) -> dict[str, float]:
         model, policy, b, windows = self.model, self.policy, self.model.burn_in, batch.observations
-        actor_state, critic_state = policy.states(windows)
+        actor_state, critic_state, _ = policy.states(windows)
         times = windows.observations.view(*windows.resets.shape, -1)[:, model.replay_buffer.context + b :, 0]
         valid = times[:, :-1] < self.length
         judged = policy.critic.memory(windows, critic_state, b)

@@ -139,7 +139,7 @@ def test_critics_to_believe_are_drawn_for_each_update():
     lesson, windows, policy = Lesson.of(batch, 0), batch.observations, model.policy
     seen = set()
     with torch.no_grad():
-        _, state = policy.states(windows)
+        _, state, _ = policy.states(windows)
         later = policy.critic_target.memory(windows, state).latent
         choices = Choices.of(policy.actor, policy.actor.memory(windows, policy.states(windows)[0]).latent)
         candidates = []
