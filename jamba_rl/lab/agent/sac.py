@@ -37,7 +37,7 @@ class SACAgent(SACHyperparameters, RecurrentAgent):
     sequence_length: PositiveInt
     burn_in: NonNegativeInt
     stored_state: bool
-    windows_in_a_row: PositiveInt
+    windows_in_a_row: PositiveInt | None
     n_steps: PositiveInt
     n_critics: PositiveInt
     target_critics: PositiveInt | None

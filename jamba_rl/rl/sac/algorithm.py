@@ -24,11 +24,12 @@ from jamba_rl.rl.finite import check_experience, one_row
 from jamba_rl.rl.optimizer import keep_ratios
 from jamba_rl.rl.sac.losses import Choices, Lesson, actor_loss, critic_loss, targets
 from jamba_rl.rl.sac.policies import POLICIES
-from jamba_rl.rl.sac.policy import RecurrentSACPolicy, Remembered
+from jamba_rl.rl.sac.policy import RecurrentSACPolicy
 from jamba_rl.rl.sac.replay import ReplayedSequences, SequenceReplayBuffer
 from jamba_rl.rl.sac.replay_file import env_name, load_replay
 from jamba_rl.rl.sequences import to_arrays
 
+WINDOWS_IN_A_ROW = 32
 OBSERVED = 16  # of so many updates, one looks at how much observations usually change: a mean over all experience
 
 
@@ -50,8 +51,8 @@ class RecurrentSAC(CarriesMemory, SAC):
     :param stored_state: windows begin with the memory that was there when they happened, kept every
         ``sequence_length`` steps; else with an empty one
     :param windows_in_a_row: so many updates a window follows on that of the update before, with the memory that was
-        left there, before one begins elsewhere with an empty one. Then what an agent remembers while it acts is no
-        other than what it has learned from
+        left there, before the next begins elsewhere with an empty one; so an agent acts on what it has learned from,
+        however long an episode is. Default: 32, or 1 without a memory, a burn-in or stored states
     :raises ValueError: a number lies outside its bounds, or a policy name is unknown
 
     >>> model = RecurrentSAC("JambaPolicy", "Pendulum-v1", learning_starts=64, batch_size=64, seed=0)
@@ -74,7 +75,7 @@ class RecurrentSAC(CarriesMemory, SAC):
         sequence_length: int = 32,
         burn_in: int = 0,
         stored_state: bool = False,
-        windows_in_a_row: int = 1,
+        windows_in_a_row: int | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(policy, type) and not issubclass(policy, RecurrentSACPolicy):
@@ -83,7 +84,6 @@ class RecurrentSAC(CarriesMemory, SAC):
             )
         self.sequence_length, self.burn_in, self.stored_state = sequence_length, burn_in, stored_state
         self.windows_in_a_row = windows_in_a_row
-        self._left: Remembered | None = None  # by the windows of the last update
         super().__init__(policy, env, learning_rate, *args, **kwargs)
 
     def _setup_model(self) -> None:
@@ -106,6 +106,9 @@ class RecurrentSAC(CarriesMemory, SAC):
                 f"batch_size {self.batch_size} is less than one window, which has {self.replay_buffer.length} steps"
             )
         self.replay_buffer.context = self.policy.context
+        if self.windows_in_a_row is None and self.policy.network.has_memory and not (self.burn_in or self.stored_state):
+            self.replay_buffer.windows_in_a_row = WINDOWS_IN_A_ROW
+        self.replay_buffer.walks.leave(to_arrays(self.policy.empty(0)))
         if self.log_ent_coef is not None:
             self.ent_coef_optimizer = Adam([self.log_ent_coef], lr=self.lr_schedule(1))  # the same in fewer operations
         empty = self.policy.initial_state(self.n_envs, critic=self._carries_critic)
@@ -115,8 +118,8 @@ class RecurrentSAC(CarriesMemory, SAC):
 
     @property
     def _replay_options(self) -> dict[str, Any]:
-        names = ("sequence_length", "burn_in", "stored_state", "windows_in_a_row", "n_steps", "gamma")
-        return {name: getattr(self, name) for name in names}
+        names = ("sequence_length", "burn_in", "stored_state", "n_steps", "gamma")
+        return {name: getattr(self, name) for name in names} | {"windows_in_a_row": self.windows_in_a_row or 1}
 
     @property
     def _carries_critic(self) -> bool:
@@ -208,35 +211,26 @@ class RecurrentSAC(CarriesMemory, SAC):
 
     def _update(self, batch: ReplayedSequences) -> dict[str, float]:
         policy, b = self.policy, self.burn_in
-        lesson, windows, before = Lesson.of(batch, b), batch.observations, self._before(batch)
+        lesson, windows, before = Lesson.of(batch, b), batch.observations, policy.states(batch.observations)
         judged = policy.critic.memory(windows, before.critic, b)
-        seen, acted = judged.latent, judged
-        if policy.shared_encoder:
-            choices = Choices.of(policy.actor, seen.detach())
-        else:
-            acted = policy.actor.memory(windows, before.actor, b)
-            choices = Choices.of(policy.actor, acted.latent)
+        seen = judged.latent
+        acted = None if policy.shared_encoder else policy.actor.memory(windows, before.actor, b)
+        choices = Choices.of(policy.actor, seen.detach() if acted is None else acted.latent)
         now = Choices(choices.actions[:, :-1], choices.log_prob[:, :-1])
         alpha, losses = self._update_temperature(lesson, now)
         with torch.no_grad():
             later = policy.critic_target.memory(windows, before.target, b)
         goals = targets(lesson, policy.critic_target, later.latent, choices, alpha, policy.target_critics)
-        if self.windows_in_a_row > 1:
-            self._left = policy.left(acted, judged, later)
+        if self.replay_buffer.windows_in_a_row > 1:
+            self.replay_buffer.walks.leave(to_arrays(policy.left(acted, judged, later)))
         loss = critic_loss(lesson, policy.critic, seen[:, :-1], goals)
         _descend(policy.critic.optimizer, loss + policy.routers.loss(policy.critic_name, judged.routing))
         losses["critic_loss"] = loss.item()
         loss = actor_loss(lesson, policy.critic, seen[:, :-1], now, alpha, policy.target_critics)
-        routing = None if policy.shared_encoder else acted.routing
-        _descend(policy.actor.optimizer, loss if routing is None else loss + policy.routers.loss("", routing))
+        _descend(policy.actor.optimizer, loss if acted is None else loss + policy.routers.loss("", acted.routing))
         losses["actor_loss"] = loss.item()
         policy.routers.balance()
         return losses
-
-    def _before(self, batch: ReplayedSequences) -> Remembered:
-        """What is remembered before windows: what was stored, or was left where they follow on others."""
-        left = self._left
-        return self.policy.states(batch.observations) if left is None else left.but(batch.anew)
 
     def _update_temperature(self, lesson: Lesson, choices: Choices) -> tuple[Tensor, dict[str, float]]:
         """The weight of the entropy before its own update, and what to log."""
@@ -255,9 +249,6 @@ class RecurrentSAC(CarriesMemory, SAC):
         self._update_learning_rate([*optimizers, *temperature])
         for optimizer in optimizers:
             keep_ratios(optimizer)
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_left"]  # a loaded replay knows nothing of it
 
     def learn(
         self,

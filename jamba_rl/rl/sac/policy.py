@@ -26,15 +26,12 @@ from jamba_rl.rl.sequences import Sequences, count_rows
 
 
 class Remembered(NamedTuple):
-    """What backbones remember, a row per window: the actor's, the critics', and the target critics'."""
+    """What backbones remember, a row per window."""
 
     actor: State
     critic: State
     target: State
-
-    def but(self, anew: Tensor) -> Remembered:
-        """The same, with empty memories in some rows, (B,) bool."""
-        return Remembered(*(tuple(keep(part, anew) for part in parts) for parts in self))
+    """Of the target critics."""
 
 
 class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
@@ -194,27 +191,29 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
         mine, others = self.split(state[1:])
         return (*mine[own:], *others[own:])
 
-    def empty(self, batch: int) -> Remembered:
-        """What backbones remember of nothing, of ``batch`` windows."""
-        actor, critic = self.actor.memory.encoder.backbone, self.critic.memory.encoder.backbone
-        judged = critic.initial_state(batch)
-        return Remembered(actor.initial_state(batch), judged, judged)
-
     def states(self, windows: Sequences) -> Remembered:
-        """What backbones remember before windows; nothing if nothing was stored with them."""
-        if not windows.state:
-            return self.empty(len(windows.resets))
-        if self.shared_encoder:
-            return Remembered(windows.state, windows.state, windows.state)
-        size = self._actor_parts - self.actor.memory.encoder.own_parts
-        judged = windows.state[size:]
-        return Remembered(windows.state[:size], judged, judged)
+        """What backbones remember before windows: nothing, what was stored with them, or what others have left."""
+        state = windows.state or self.empty(len(windows.resets))
+        actors = 0 if self.shared_encoder else self._actor_parts - self.actor.memory.encoder.own_parts
+        critics = actors + len(self.critic.memory.encoder.backbone.initial_state(0))
+        actor, critic, target = state[:actors], state[actors:critics], state[critics:]
+        return Remembered(critic if self.shared_encoder else actor, critic, target or critic)
 
-    def left(self, acted: Encoded, judged: Encoded, targeted: Encoded) -> Remembered:
-        """What backbones remember after windows, as actor, critics and target critics have read them."""
+    def empty(self, batch: int) -> State:
+        """What backbones remember of nothing, in the order of ``left``."""
+        critic = self.critic.memory.encoder.backbone.initial_state(batch)
+        actor = () if self.shared_encoder else self.actor.memory.encoder.backbone.initial_state(batch)
+        return (*actor, *critic, *critic)
+
+    def left(self, acted: Encoded | None, judged: Encoded, targeted: Encoded) -> State:
+        """What windows leave to those that follow on them; ``states`` takes it apart again.
+
+        :param acted: the actor's reading of them; None where it has no memory of its own
+        """
         own = self.actor.memory.encoder.own_parts
-        actor, *others = (tuple(part.detach() for part in each.state[own:]) for each in (acted, judged, targeted))
-        return Remembered(actor, *others)
+        return tuple(
+            part.detach() for each in (acted, judged, targeted) if each is not None for part in each.state[own:]
+        )
 
     @property
     def context(self) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jamba_rl.nn import State
 from jamba_rl.rl.sac.returns import CUT, STEP, TERMINATED, returns_of
-from jamba_rl.rl.sac.walks import Walks
+from jamba_rl.rl.sac.walks import Places, Tapes, Walks
 from jamba_rl.rl.sequences import Sequences
 
 Frames = np.ndarray | dict[str, np.ndarray]
@@ -24,7 +24,7 @@ class ReplayedSequences(NamedTuple):
     """B windows of L steps out of the replay, and the frame after each."""
 
     observations: Sequences
-    """``context`` + L + 1 frames each; the state, before the L steps, is empty unless states are stored."""
+    """``context`` + L + 1 frames each; the state, before the L steps, is empty unless it was stored or left."""
     actions: Tensor
     """(B, L, action dimensions), scaled to [-1, 1]."""
     returns: Tensor
@@ -35,8 +35,6 @@ class ReplayedSequences(NamedTuple):
     """(B, L), what that value counts; 0 where the episode had ended by itself."""
     mask: Tensor
     """(B, L), whether to learn from a step: not in the burn-in, and not where an episode had ended."""
-    anew: Tensor
-    """(B,), whether a window does not follow on that of the batch before."""
 
 
 class SequenceReplayBuffer(ReplayBuffer):
@@ -140,7 +138,6 @@ class SequenceReplayBuffer(ReplayBuffer):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out of files what was never written."""
         found = dict(self.__dict__)
-        found["walks"] = Walks()  # who reads the file has no memory of them
         used = self.buffer_size if (self.counts != self.heads).any() else int(self.heads.max()) + 1
         for name in ("actions", "rewards", "kinds", "begins"):
             found[name] = found[name][:, :used]
@@ -218,14 +215,13 @@ class SequenceReplayBuffer(ReplayBuffer):
         if not count.any():
             raise ValueError(f"a window has {self.length} steps and the replay holds {self.size()} yet")
         envs, first = self._anywhere(max(batch_size // self.length, 1), start, count)
-        anew = np.ones(len(envs), bool)
+        state = self._stored(envs, first)
         if self.windows_in_a_row > 1:
             gone = self.written - self.counts  # frames that were written over
-            envs, number, anew = self.walks.go_on(
-                (envs, gone[envs] + first), gone + start, count, self.windows_in_a_row, self.length + 1
-            )
-            first = number - gone[envs]
-        return self._windows(envs, first, anew, env)
+            places, tapes = Places(envs, gone[envs] + first), Tapes(gone + start, count)
+            envs, frames = self.walks.go_on(places, tapes, self.windows_in_a_row, self.length + 1)
+            first, state = frames - gone[envs], self.walks.take(self.device)
+        return self._windows(envs, first, state, env)
 
     def _anywhere(self, rows: int, start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tapes and ages of the frames that so many windows begin with, each as likely as any other."""
@@ -236,7 +232,7 @@ class SequenceReplayBuffer(ReplayBuffer):
         return envs, start[envs] + (chosen - (ends - count)[envs]) * self._stride
 
     def _windows(
-        self, envs: np.ndarray, first: np.ndarray, anew: np.ndarray, env: VecNormalize | None
+        self, envs: np.ndarray, first: np.ndarray, state: State, env: VecNormalize | None
     ) -> ReplayedSequences:
         """Windows of tapes ``envs`` (B,) that begin with the ``first``-oldest frames (B,)."""
         oldest, c = (self.heads - self.counts)[envs], self.context
@@ -258,9 +254,9 @@ class SequenceReplayBuffer(ReplayBuffer):
         returns, ahead, discounts = returns_of(rewards, kinds, self.n_steps, self.gamma)
         mask = (kinds[:, :-1] == STEP) & (np.arange(self.length) >= self.burn_in)
         return ReplayedSequences(
-            Sequences(observations, self.to_torch(previous), self.to_torch(resets), self._states(envs, places[:, c])),
+            Sequences(observations, self.to_torch(previous), self.to_torch(resets), state),
             self.to_torch(self.actions[at][:, c:-1]),
-            *map(self.to_torch, (returns, ahead, discounts, mask, anew)),
+            *map(self.to_torch, (returns, ahead, discounts, mask)),
         )
 
     @property
@@ -275,7 +271,8 @@ class SequenceReplayBuffer(ReplayBuffer):
         room = self.counts + self.open - self.length - start
         return start, np.maximum(-(-room // self._stride), 0)
 
-    def _states(self, envs: np.ndarray, places: np.ndarray) -> State:
+    def _stored(self, envs: np.ndarray, first: np.ndarray) -> State:
+        places = ((self.heads - self.counts)[envs] + first) % self.buffer_size
         return tuple(self.to_torch(part[envs, places // self.sequence_length]) for part in self.states)
 
     def _rows(self, obs: Frames) -> dict[str, np.ndarray]:

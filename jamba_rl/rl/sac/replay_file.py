@@ -12,6 +12,7 @@ from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.rl.sac.replay import SequenceReplayBuffer
+from jamba_rl.rl.sac.walks import Walks
 
 
 def env_name(venv: VecEnv | None) -> str | None:
@@ -44,6 +45,8 @@ def load_replay(
             raise ValueError(f"replay {_name(path)} is of {what} {found}, and this agent of {wanted[what]}")
     for option in ("device", "sequence_length", "burn_in", "n_steps", "gamma", "context", "windows_in_a_row"):
         setattr(loaded, option, getattr(present, option))
+    if _shapes(loaded.walks) != _shapes(present.walks):
+        loaded.walks = present.walks  # it was read by another network
     try:
         loaded.check_room()
     except ValueError as error:
@@ -71,6 +74,10 @@ def _described(buffer: SequenceReplayBuffer) -> dict[str, Any]:
         shapes = [part.shape[2:] for part in buffer.states]
         found |= {"sequence_length": buffer.sequence_length, "states of shapes": shapes}
     return found
+
+
+def _shapes(walks: Walks) -> list[tuple[int, ...]]:
+    return [part.shape[1:] for part in walks.left]
 
 
 def _name(path: str | pathlib.Path | io.BufferedIOBase) -> str:

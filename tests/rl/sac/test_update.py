@@ -34,6 +34,7 @@ def reward(time: float) -> float:
 def filled(policy="JambaPolicy", options=None, truncate=False, steps=60, **kwargs):
     """An agent that has collected experience and learned nothing."""
     kwargs = {"gradient_steps": 0, "batch_size": 48, "learning_rate": 0.02, "tau": 0.3, "gamma": 0.9} | kwargs
+    kwargs |= {"windows_in_a_row": 1}  # what is left to those that follow, test_walks looks at
     options = {"optimizer_class": torch.optim.SGD} | (options or {})
     model = tiny(policy, DummyVecEnv([lambda: Paid(5, truncate)] * 2), options, **kwargs)
     return model.learn(steps)

@@ -18,10 +18,12 @@ LENGTH = 5  # frames of a window of four steps
 def begun(buffer: SequenceReplayBuffer, rows: int) -> tuple[list[tuple[int, int]], list[bool]]:
     """Tape and place of the first frame of each window of a batch, and which follow on no other."""
     batch = buffer.sample(4 * rows)
+    follows = batch.observations.state[0].flatten().tolist() if batch.observations.state else [0.0] * rows
+    buffer.walks.leave((np.ones((rows, 1), np.float32),))
     frames = batch.observations.observations.view(rows, -1, 2)[:, buffer.context].numpy()
     found = [np.argwhere((buffer.frames[""] == frame).all(-1)).tolist() for frame in frames]
     assert all(len(each) == 1 for each in found)
-    return [(each[0][0], each[0][1]) for each in found], batch.anew.tolist()
+    return [(each[0][0], each[0][1]) for each in found], [not each for each in follows]
 
 
 def test_a_window_begins_where_the_one_before_it_ended():
@@ -64,7 +66,7 @@ def test_walks_are_as_likely_to_begin_anywhere():
 def test_where_the_tape_was_written_over_a_walk_is_over():
     buffer, _ = filled(60, size=60, lengths=(5,), sequence_length=4, windows_in_a_row=1000)
     begun(buffer, 8)
-    number = buffer.walks.frames.copy()
+    number = buffer.walks.next.frames.copy()
     obs = np.array([[0.1, 7.0]], np.float32)
     for step in range(int(1.5 * buffer.buffer_size)):  # round it goes, and the places are there again
         after = obs + np.float32([[0.0, 1.0 + step]])
@@ -101,10 +103,10 @@ def test_what_is_carried_is_what_one_pass_through_all_windows_leaves(policy, opt
     c, walked, compared = model.replay_buffer.context, [[] for _ in range(6)], 0
     for _ in range(20):
         batch = model.replay_buffer.sample(24)
-        before = model._before(batch)
+        before, anew = model.policy.states(batch.observations), model.replay_buffer.walks.anew
         frames = batch.observations.observations.view(*batch.observations.resets.shape, 2)
         for row, walk in enumerate(walked):
-            if batch.anew[row]:
+            if anew[row]:
                 walk.clear()
             first = 0 if not walk else c
             walk.append([frames[row, first:], *(part[row, first:] for part in batch.observations[1:3])])
@@ -122,14 +124,27 @@ def test_what_is_carried_is_what_one_pass_through_all_windows_leaves(policy, opt
     assert compared > 20 * 6 * 0.5
 
 
-def test_a_loaded_agent_goes_on_without_what_was_left(tmp_path):
-    model = tiny("JambaPolicy", clocks(), windows_in_a_row=4).learn(72)
-    assert model._left is not None
-    model.save(tmp_path / "model")
+def test_another_network_begins_anew(tmp_path):
+    model = tiny("JambaPolicy", clocks()).learn(72)
     model.save_replay_buffer(tmp_path / "replay")
-    again = type(model).load(tmp_path / "model", env=clocks(), device="cpu")
-    again.load_replay_buffer(tmp_path / "replay")
-    assert again._left is None
-    assert again.replay_buffer.sample(8).anew.all()
-    again.learn(32, reset_num_timesteps=False)
-    assert again.replay_buffer.windows_in_a_row == 4
+    same, other = tiny("JambaPolicy", clocks()), tiny("GruPolicy", clocks())
+    for agent in (same, other):
+        agent.load_replay_buffer(tmp_path / "replay")
+    assert same.replay_buffer.sample(8).observations.state
+    assert not other.replay_buffer.sample(8).observations.state
+    other.learn(32)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kwargs", "expected"),
+    [
+        ("GruPolicy", {}, 32),
+        ("GruPolicy", {"windows_in_a_row": 1}, 1),
+        ("GruPolicy", {"burn_in": 2}, 1),
+        ("GruPolicy", {"stored_state": True}, 1),
+        ("MlpPolicy", {}, 1),
+        ("MlpPolicy", {"windows_in_a_row": 4}, 4),
+    ],
+)
+def test_who_has_a_memory_carries_it_on_by_default(policy, kwargs, expected):
+    assert tiny(policy, clocks(), **kwargs).replay_buffer.windows_in_a_row == expected
