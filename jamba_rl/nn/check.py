@@ -13,6 +13,19 @@ from jamba_rl.nn.mixer import State
 HALF = (torch.float16, torch.bfloat16)
 
 
+def check_count(name: str, value: object, low: int = 1, high: int | None = None) -> None:
+    """Raise ValueError unless ``value`` is a whole number, ``low`` at least and ``high`` at most."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        allowed = f"from {low} to {high}" if high is not None else f"above {low - 1}" if low else "0 or above"
+        raise ValueError(f"{name} must be a whole number {allowed}, was {value!r:.80}")
+
+
+def check_type(name: str, value: object, kind: type) -> None:
+    """Raise ValueError unless ``value`` is of a type."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, was {type(value).__name__}")
+
+
 class Part(NamedTuple):
     """What one tensor of a state has to be: its shape without the batch, where None is any length, and its type."""
 
@@ -42,28 +55,37 @@ def check_input(
     :param reset: bool (B, T), or (B,)
     :param weight: (D,) parameter whose type and device count
     """
-    for name, given in (("x", x), ("reset", reset)):
-        if not isinstance(given, Tensor) and (name == "x" or given is not None):
-            raise ValueError(f"{name} must be a tensor, was {type(given).__name__}")
+    if not isinstance(x, Tensor):
+        raise ValueError(f"x must be a tensor, was {type(x).__name__}")
     shape, width = x.shape, weight.shape[0]
     if x.dim() != 2 + steps or shape[-1] != width or 0 in shape:
         allowed = f"(batch, time, {width})" if steps else f"(batch, {width})"
         raise ValueError(f"x must be {allowed}, none of them 0; was {tuple(shape)}")
     if x.device != weight.device or not (x.dtype is weight.dtype or _autocasts(x)):
         raise ValueError(f"x must be {weight.dtype} on {weight.device} as the parameters are; {_given(x)}")
-    if reset is not None and (reset.dtype is not torch.bool or reset.shape != shape[:-1] or reset.device != x.device):
-        raise ValueError(f"reset must be torch.bool {tuple(shape[:-1])} on {x.device}; {_given(reset)}")
-    if state is not None:
-        _check_state(state, x, weight, parts)
+    check_memory(shape[:-1], state, reset, weight, parts)
     if x.is_cpu and not torch.compiler.is_compiling():
         _check_values(x)
 
 
-def _check_state(state: State, x: Tensor, weight: Tensor, parts: list[Part]) -> None:
+def check_memory(
+    shape: tuple[int, ...], state: State | None, reset: Tensor | None, weight: Tensor, parts: list[Part]
+) -> None:
+    """Raise ValueError unless a memory and resets fit inputs of a shape, (B, T) or (B,); rest as of ``check_input``."""
+    if reset is not None:
+        if not isinstance(reset, Tensor):
+            raise ValueError(f"reset must be a tensor, was {type(reset).__name__}")
+        if reset.dtype is not torch.bool or reset.shape != shape or reset.device != weight.device:
+            raise ValueError(f"reset must be torch.bool {tuple(shape)} on {weight.device}; {_given(reset)}")
+    if state is not None:
+        _check_state(state, shape[0], weight, parts)
+
+
+def _check_state(state: State, batch: int, weight: Tensor, parts: list[Part]) -> None:
     if not isinstance(state, tuple) or len(state) != len(parts):
         given = f"{len(state)} of them" if isinstance(state, tuple) else type(state).__name__
         raise ValueError(f"state must be a tuple of {len(parts)} tensors, as initial_state makes it; was {given}")
-    batch, device, dtype = x.shape[0], x.device, weight.dtype
+    device, dtype = weight.device, weight.dtype
     for i, (part, (shape, is_float)) in enumerate(zip(state, parts, strict=True)):
         if not _fits(part, batch, shape) or part.device != device or not _is_kind(part, is_float, dtype):
             sizes = ", ".join("any" if size is None else str(size) for size in (batch, *shape))

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jamba_rl.nn.check import check_count
+
 FAR = 10.0  # no image in [0, 1], nor one normalised by its mean and deviation, comes near
 
 
@@ -58,13 +60,9 @@ class SpatialEncoder(nn.Module):
 
     def __init__(self, input_channels: int = 3, hidden_dim: int = 64, pools: int = 2) -> None:
         super().__init__()
-        for name, value, low, high in (
-            ("input_channels", input_channels, 1, 1 << 16),
-            ("hidden_dim", hidden_dim, 1, 1 << 16),
-            ("pools", pools, 0, 2),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} must be a whole number from {low} to {high}, was {value!r}")
+        check_count("input_channels", input_channels, 1, 1 << 16)
+        check_count("hidden_dim", hidden_dim, 1, 1 << 16)
+        check_count("pools", pools, 0, 2)
         self.input_channels = input_channels
         self.features_dim = 4 * hidden_dim
         self.pools = pools
@@ -89,8 +87,8 @@ class SpatialEncoder(nn.Module):
         return self.feature_map(x).mean((2, 3))
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """Encode (B, C, H, W) to (B, D, H', W')."""
-        x = to_images(x, self.input_channels, None)
+        """Encode (B, C, H, W) to (B, D, H', W'), in the type of the weights whatever that of the images is."""
+        x = to_images(x, self.input_channels, None).to(self.convolutions[0].weight.dtype)  # type: ignore[arg-type]
         for i, layer in enumerate(self.convolutions):
             x = F.relu(layer(x))
             if i < self.pools and min(x.shape[2:]) >= 4:

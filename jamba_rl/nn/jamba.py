@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from jamba_rl.nn.attention import Attention
-from jamba_rl.nn.check import check_input, parts_of
+from jamba_rl.nn.check import check_input, check_memory, check_type, parts_of
 from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.experts import MixtureOfExperts
 from jamba_rl.nn.feedforward import FeedForward
@@ -132,8 +132,7 @@ class Jamba(nn.Module):
 
     def __init__(self, config: JambaConfig) -> None:
         super().__init__()
-        if not isinstance(config, JambaConfig):
-            raise ValueError(f"config must be a JambaConfig, was {type(config).__name__}")
+        check_type("config", config, JambaConfig)
         self.config = config
         self.position = LearnedPosition(config) if config.position == "learned" else None
         pairs = zip(config.pattern, config.ffn_pattern, strict=True)
@@ -159,6 +158,10 @@ class Jamba(nn.Module):
         check_input(x, state, reset, self.norm.weight, steps=False, parts=self._parts)
         return self._run(x, self.initial_state(len(x)) if state is None else state, reset, one_step=True)
 
+    def check_memory(self, shape: tuple[int, ...], state: State | None, reset: Tensor | None) -> None:
+        """Raise ValueError unless a memory and resets fit inputs of a shape, (B, T), or (B,) of a step."""
+        check_memory(shape, state, reset, self.norm.weight, self._parts)
+
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` sequences."""
         parts = [block.initial_state(batch) for block in self.blocks]  # type: ignore[operator]
@@ -167,15 +170,17 @@ class Jamba(nn.Module):
         return tuple(tensor for part in parts for tensor in part)
 
     @torch.no_grad()
-    def balance_experts(self, routing: Routings) -> None:
+    def balance_experts(self, routing: Routings, mask: Tensor | None = None) -> None:
         """Move the routers' biases against the load they just saw; call it after an optimizer step.
 
         Only for ``balance: bias`` (Wang et al. 2024, arXiv 2408.15664); does nothing otherwise.
+
+        :param mask: which tokens count, as of ``Routings``; None for all
         """
         if self.config.balance != "bias":
             return
         routers = [module for module in self.modules() if isinstance(module, Router)]
-        for router, statistics in zip(routers, routing.statistics(), strict=True):
+        for router, statistics in zip(routers, routing.statistics(mask), strict=True):
             router.rebalance(statistics.load, self.config.balance_coef)
 
     def _run(self, x: Tensor, state: State | None, reset: Tensor | None, one_step: bool) -> JambaOutput:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from jamba_rl.nn import Jamba, JambaConfig
+from jamba_rl.nn.check import check_count
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,31 @@ def test_bad_input_is_refused_with_what_was_given_and_what_is_allowed(model, cas
     assert allowed in str(error.value)
     assert given in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("case", [name for name in BAD if len(BAD[name][0]) > 1])
+def test_a_memory_can_be_checked_before_there_is_an_input(model, case):
+    (x, *memory), allowed, given = BAD[case]
+    with pytest.raises(ValueError, match=r".") as error:
+        model.check_memory(x.shape[:2], *memory, *([None] if len(memory) == 1 else []))
+    assert allowed in str(error.value)
+    assert given in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["3", 3.0, True, None, 0, -1, [3]])
+def test_a_count_is_a_whole_number_above_zero(value):
+    with pytest.raises(ValueError, match=r"^rooms must be a whole number above 0, was "):
+        check_count("rooms", value)
+    check_count("rooms", 1)
+
+
+def test_a_count_may_have_other_bounds():
+    check_count("rooms", 0, 0)
+    check_count("rooms", 2, 0, 2)
+    with pytest.raises(ValueError, match="from 0 to 2, was 3"):
+        check_count("rooms", 3, 0, 2)
+    with pytest.raises(ValueError, match="0 or above, was -1"):
+        check_count("rooms", -1, 0)
 
 
 def test_one_value_that_is_no_number_is_found_in_a_step_too(model):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jamba_rl.nn import JambaConfig
+from jamba_rl.nn import Jamba, JambaConfig
 from jamba_rl.nn.router import Router, Routing, Routings
 
 
@@ -124,6 +124,19 @@ def test_an_expert_below_the_mean_gains_and_the_mean_of_the_bias_stays_zero():
     router = Router(JambaConfig(num_experts=4, balance="bias"))
     router.rebalance(torch.tensor([0.7, 0.1, 0.1, 0.1]), rate=0.1)  # -0.1 and thrice 0.1, of mean 0.05
     torch.testing.assert_close(router.bias, torch.tensor([-0.15, 0.05, 0.05, 0.05]))
+
+
+def test_padding_does_not_move_the_bias_of_a_stack():
+    stack = Jamba(JambaConfig(d_model=8, pattern="M", ffn_pattern="E", num_experts=4, top_k=1, balance="bias"))
+    out = stack(torch.randn(2, 6, 8))
+    mask = torch.zeros(2, 6, dtype=torch.bool)
+    mask[0, 0] = True
+    stack.balance_experts(out.routing, mask)
+    (chosen,) = out.routing.layers[0].experts[0].tolist()
+    after = stack.blocks[0].ffn.router.bias
+    expected = torch.full((4,), 0.005)
+    expected[chosen] = -0.015  # the only one that a token which counts went to
+    torch.testing.assert_close(after, expected)
 
 
 @pytest.mark.parametrize("training", [True, False])
