@@ -32,15 +32,16 @@ def longest_text(steps: int, state: State | None, reset: Tensor | None) -> int:
 
     What came before is known as far as the state counts it: where there is attention, or are learned positions.
 
+    :param state: that fits, as ``Jamba.check_memory`` knows
     :param reset: (B, steps), or None
     """
     ages = [part for part in state or () if part.dtype is torch.int64]
-    if not ages and reset is None:
-        return steps
-    if reset is not None:
-        age = ages[0] if ages else torch.zeros(len(reset), dtype=torch.int64, device=reset.device)
-    else:
+    if ages:
         age = ages[0]
+    elif reset is not None:
+        age = torch.zeros(len(reset), dtype=torch.int64, device=reset.device)
+    else:
+        return steps
     return int(positions(episode_starts(age, reset, steps)).max()) + 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jamba_rl.nn.check import check_count
+
 
 def interleave(mamba: int, attention: int) -> str:
     """Return a pattern with so many of M and A, the As evenly apart and each after its Ms.
@@ -11,9 +13,8 @@ def interleave(mamba: int, attention: int) -> str:
     >>> interleave(6, 2), interleave(2, 2), interleave(3, 0)
     ('MMMAMMMA', 'MAMA', 'MMM')
     """
-    for name, count in (("num_mamba_layers", mamba), ("num_transformer_layers", attention)):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise ValueError(f"{name} must be a whole number, 0 or above, was {count!r}")
+    check_count("num_mamba_layers", mamba, 0)
+    check_count("num_transformer_layers", attention, 0)
     layers = mamba + attention
     if not layers:
         raise ValueError("num_mamba_layers and num_transformer_layers are both 0: there is no layer")

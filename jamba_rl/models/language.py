@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -17,8 +15,10 @@ from jamba_rl.models.generation import evaluating, write_on
 from jamba_rl.models.interleave import interleave
 from jamba_rl.models.padding import check_mask, to_the_end
 from jamba_rl.models.sampling import Sampler
-from jamba_rl.models.weights import check_fits, read_folder
+from jamba_rl.models.sources import read_source
+from jamba_rl.models.weights import check_fits
 from jamba_rl.nn import Jamba, JambaConfig, State
+from jamba_rl.nn.check import check_count, check_type
 from jamba_rl.nn.router import Routing, Routings
 
 
@@ -52,6 +52,7 @@ class JambaForCausalLM(nn.Module):
     :param vocab_size: V
     :param tie_embeddings: whether the map to the vocabulary is the embedding itself
     :param max_length: longer texts are refused; None for no limit
+    :raises ValueError: an argument is of another kind, or a number below 1
 
     >>> model = JambaForCausalLM(JambaConfig(d_model=16, window=8), vocab_size=11)
     >>> out = model(torch.tensor([[3, 1, 4]]))
@@ -67,9 +68,10 @@ class JambaForCausalLM(nn.Module):
         self, config: JambaConfig, vocab_size: int, tie_embeddings: bool = False, max_length: int | None = None
     ) -> None:
         super().__init__()
-        for name, value in (("vocab_size", vocab_size), ("max_length", max_length)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be above 0, was {value}")
+        check_type("config", config, JambaConfig)
+        check_count("vocab_size", vocab_size)
+        if max_length is not None:
+            check_count("max_length", max_length)
         self.config = config
         self.vocab_size = vocab_size
         self.max_length = max_length
@@ -103,12 +105,14 @@ class JambaForCausalLM(nn.Module):
         :param fields: of ``JambaConfig``, which go before all that is said here
         :raises ValueError: sizes do not fit each other
         """
+        check_count("d_model", d_model)
+        check_count("dim_feedforward", dim_feedforward)
         known: dict[str, Any] = {
             "d_model": d_model,
             "pattern": interleave(num_mamba_layers, num_transformer_layers),
             "ffn_pattern": "D",
             "num_heads": nhead,
-            "ffn_mult": dim_feedforward / d_model if d_model else 0,
+            "ffn_mult": dim_feedforward / d_model,
             "dropout": dropout,
             "position": "learned",
             "max_positions": max_seq_length,
@@ -133,15 +137,13 @@ class JambaForCausalLM(nn.Module):
             if state is not None or reset is not None:
                 raise ValueError("a mask is for rows of one text from its start: give no state and no reset with it")
             return self._read_padded(ids, mask)
-        if self.max_length is not None:
-            check_length(longest_text(ids.shape[1], state, reset), self.max_length)
+        self._check_length(ids, state, reset)
         return self._read(ids, state, reset)
 
     def step(self, ids: Tensor, state: State, reset: Tensor | None = None) -> LanguageOutput:
         """Read one token (B,) of each text; ``reset`` is (B,) bool."""
         check_ids(ids, 1, self.vocab_size)
-        if self.max_length is not None:
-            check_length(longest_text(1, state, None if reset is None else reset[:, None]), self.max_length)
+        self._check_length(ids, state, reset)
         out = self.backbone.step(self.embedding(ids), state, reset)
         return LanguageOutput(self.lm_head(out.hidden), out.state, out.routing)
 
@@ -184,8 +186,9 @@ class JambaForCausalLM(nn.Module):
         :raises ValueError: a value is out of range, or the text becomes longer than ``max_length``
         """
         choose = Sampler(temperature, top_k, top_p)
-        if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be a whole number above 0, was {max_new_tokens!r}")
+        check_count("max_new_tokens", max_new_tokens)
+        if stop is not None:
+            check_count("stop", stop, 0, self.vocab_size - 1)
         check_ids(ids, 2, self.vocab_size)
         if mask is not None:
             check_mask(ids, mask)
@@ -214,7 +217,7 @@ class JambaForCausalLM(nn.Module):
             what Jamba does not have
         :raises FileNotFoundError: the folder lacks a file
         """
-        fields, tensors = _source(source, config)
+        fields, tensors = read_source(source, config)
         ours, vocab_size, tied = huggingface.read_config(fields)
         return cls._of(ours, vocab_size, tied, huggingface.read_weights(tensors, ours, tied))
 
@@ -239,7 +242,7 @@ class JambaForCausalLM(nn.Module):
         :param norm_eps: epsilon of the norms; None for that of the configuration, 1e-5 without one
         :raises ValueError: the source is of another kind, or a tensor is missing or not of Mamba
         """
-        fields, tensors = _source(source, {})
+        fields, tensors = read_source(source, {})
         config, vocab_size, tied, weights = mamba_ssm.read(tensors, fields, norm_eps)
         return cls._of(config, vocab_size, tied, weights)
 
@@ -252,6 +255,15 @@ class JambaForCausalLM(nn.Module):
         if tied:
             model.lm_head.weight = model.embedding.weight
         return model.requires_grad_()
+
+    def _check_length(self, ids: Tensor, state: State | None, reset: Tensor | None) -> None:
+        """Refuse what becomes too long, ids (B, T) or (B,); a memory or resets that do not fit are said to be that."""
+        if self.max_length is not None:
+            self.backbone.check_memory(ids.shape, state, reset)
+            steps = ids.shape[1] if ids.dim() == 2 else 1
+            check_length(
+                longest_text(steps, state, None if reset is None else reset.reshape(-1, steps)), self.max_length
+            )
 
     def _read(self, ids: Tensor, state: State | None, reset: Tensor | None) -> LanguageOutput:
         out = self.backbone(self.embedding(ids), state, reset)
@@ -266,29 +278,3 @@ class JambaForCausalLM(nn.Module):
         rows = (columns + ids.shape[1] * torch.arange(len(ids), device=ids.device)[:, None]).flatten()
         layers = tuple(Routing(*(part[rows] for part in layer)) for layer in out.routing.layers)
         return LanguageOutput(logits, out.state, Routings(layers, self.config))
-
-
-def _source(source: Any, config: Any) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
-    """Configuration and weights of whatever was given."""
-    if isinstance(source, str | Path):
-        fields, tensors = read_folder(Path(source))
-        return _fields(fields), tensors
-    if isinstance(source, nn.Module):
-        own, source = getattr(source, "config", None), source.state_dict()
-        config = config if own is None else own
-    if not isinstance(source, Mapping) or not all(isinstance(tensor, Tensor) for tensor in source.values()):
-        raise ValueError(f"source must be a model, a folder or a state dict of tensors, was {source!r:.80}")
-    if config is None:
-        raise ValueError("a state dict alone does not say all: give the configuration too, as config=")
-    return _fields(config), {name: tensor.detach().clone() for name, tensor in source.items()}
-
-
-def _fields(config: Any) -> Mapping[str, Any]:
-    """Return what ``config.json`` would hold."""
-    if hasattr(config, "to_dict") and not isinstance(config, type):
-        config = config.to_dict()
-    elif is_dataclass(config) and not isinstance(config, type | JambaConfig):  # mamba_ssm's
-        config = asdict(config)
-    if not isinstance(config, Mapping):
-        raise ValueError(f"config must be what config.json holds, or the one of transformers, was {config!r:.80}")
-    return config

@@ -172,8 +172,14 @@ def test_top_k_and_top_p_cut_the_unlikely():
     assert shares(top_p=0.75) == pytest.approx(torch.tensor([0, 2 / 9, 3 / 9, 4 / 9]), abs=0.03)
     squared = torch.tensor([0.01, 0.04, 0.09, 0.16]) / 0.3
     assert shares(temperature=0.5) == pytest.approx(squared, abs=0.03)
-    assert shares(temperature=1e-30)[3] == 1
+    assert shares(temperature=1e-30)[3] == shares(temperature=1.2e-38)[3] == 1
     assert shares(temperature=0)[3] == shares(top_p=1e-9)[3] == 1
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+def test_equal_tokens_are_cut_too(top_k):
+    drawn = Sampler(top_k=top_k)(torch.zeros(500, 4), torch.Generator().manual_seed(0))
+    assert len(drawn.unique()) == top_k
 
 
 def test_texts_over_the_limit_are_refused(model):
@@ -210,7 +216,16 @@ def test_a_padded_row_may_be_longer_than_its_text(model):
     [
         ({"temperature": -1.0}, ["temperature", "-1.0"]),
         ({"temperature": math.nan}, ["temperature", "nan"]),
+        ({"temperature": 1e-300}, ["temperature must be 0, or", "1e-300"]),
+        ({"temperature": "1"}, ["temperature", "'1'"]),
+        ({"temperature": True}, ["temperature", "True"]),
         ({"top_k": 0}, ["top_k", "0"]),
+        ({"top_k": 2.0}, ["top_k", "2.0"]),
+        ({"top_k": "2"}, ["top_k", "'2'"]),
+        ({"top_p": "1"}, ["top_p", "'1'"]),
+        ({"stop": 13}, ["stop must be a whole number from 0 to 12", "13"]),
+        ({"stop": -1}, ["stop", "-1"]),
+        ({"stop": 2.0}, ["stop", "2.0"]),
         ({"top_k": 2.5}, ["top_k", "2.5"]),
         ({"top_p": 0.0}, ["top_p", "0.0"]),
         ({"top_p": 1.1}, ["top_p", "1.1"]),

@@ -61,6 +61,64 @@ def test_bad_tokens_are_refused(model, ids, words):
         assert word in str(error.value)
 
 
-def test_a_vocabulary_has_words():
-    with pytest.raises(ValueError, match="vocab_size"):
-        JambaForCausalLM(JambaConfig(), 0)
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: JambaForCausalLM(None, 5), "config must be a JambaConfig, was NoneType"),
+        (lambda: JambaForCausalLM({}, 5), "config must be a JambaConfig, was dict"),
+        *(
+            (lambda size=size: JambaForCausalLM(JambaConfig(), size), "vocab_size")
+            for size in (0, "a", 3.5, True, None)
+        ),
+        *((lambda n=n: JambaForCausalLM(JambaConfig(), 5, max_length=n), "max_length") for n in (0, "9", 2.0)),
+        (lambda: JambaForCausalLM.from_layers(9, d_model="16"), "d_model .* was '16'"),
+        (lambda: JambaForCausalLM.from_layers(9, dim_feedforward="16"), "dim_feedforward .* was '16'"),
+        (lambda: JambaForCausalLM.from_layers(9, d_model=0), "d_model"),
+    ],
+)
+def test_a_model_of_other_kinds_of_arguments_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+IDS = torch.zeros(2, 4, dtype=torch.long)
+RESET = torch.zeros(2, 4, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("limit", [None, 9])
+@pytest.mark.parametrize("kind", ["MA", "M"])
+@pytest.mark.parametrize(
+    ("reset", "words"),
+    [
+        (RESET[:, 0], r"reset must be torch.bool \(2, 4\)"),
+        (RESET[:, :3], r"reset must be torch.bool \(2, 4\)"),
+        (RESET.float(), "torch.float32"),
+        (RESET.tolist(), "tensor, was list"),
+    ],
+)
+def test_resets_that_do_not_fit_are_said_to_be_that(limit, kind, reset, words):
+    model = JambaForCausalLM(JambaConfig(d_model=16, pattern=kind, window=4), 7, max_length=limit)
+    with pytest.raises(ValueError, match=words):
+        model(IDS, None, reset)
+    with pytest.raises(ValueError, match=r"reset must be torch.bool \(2,\)"):
+        model.step(IDS[:, 0], None, RESET)
+    with pytest.raises(ValueError, match="tensor, was list"):
+        model.step(IDS[:, 0], None, [True, False])
+
+
+@pytest.mark.parametrize("limit", [None, 9])
+@pytest.mark.parametrize("kind", ["MA", "M"])
+def test_a_state_that_does_not_fit_is_said_to_be_that(limit, kind):
+    model = JambaForCausalLM(JambaConfig(d_model=16, pattern=kind, window=4), 7, max_length=limit)
+    out = model(IDS)
+    for state, words in (
+        (out, "state must be a tuple .* was LanguageOutput"),
+        (3, "was int"),
+        (list(out.state), "was list"),
+        (model.initial_state(3), "part 0 of state must be .* (2, .* was .* (3, ".replace("(", r"\(")),
+        (out.state[:1], "1 of them"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            model(IDS, state)
+        with pytest.raises(ValueError, match=words):
+            model.step(IDS[:, 0], state)
