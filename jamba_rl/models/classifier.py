@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.models.generation import evaluating
+from jamba_rl.nn.check import check_count
 from jamba_rl.nn.images import SpatialEncoder, to_images
 
 TOKENS = ("patches", "one", "frames")
@@ -28,6 +29,7 @@ class ImageClassifier(nn.Module, ABC):
         the last)
     :param image_size: height and width; None for any
     :param dropout: inside of the head
+    :raises ValueError: an argument is of another kind
     """
 
     architecture: str
@@ -39,8 +41,9 @@ class ImageClassifier(nn.Module, ABC):
         super().__init__()
         if tokens not in TOKENS:
             raise ValueError(f"tokens must be one of {', '.join(TOKENS)}, was {tokens!r}")
-        if isinstance(output_dim, bool) or not isinstance(output_dim, int) or output_dim < 1:
-            raise ValueError(f"output_dim must be a whole number above 0, was {output_dim!r}")
+        check_count("output_dim", output_dim)
+        if image_size is not None:
+            check_size(image_size)
         self.spatial_encoder = encoder
         self.tokens, self.image_size, self.output_dim = tokens, image_size, output_dim
         width = encoder.features_dim
@@ -65,7 +68,7 @@ class ImageClassifier(nn.Module, ABC):
 
     def compute_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy alone; ``loss`` has what routers add."""
-        self._check_targets(targets, len(logits))
+        self._check_targets(logits, targets)
         return F.cross_entropy(logits, targets.long())
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
@@ -130,12 +133,23 @@ class ImageClassifier(nn.Module, ABC):
         found = {"spatial": tokens_BTD.mean(1), "temporal": temporal_BD, "logits": logits, "sequence": mixed_BTD}
         return found, own
 
-    def _check_targets(self, targets: Tensor, batch: int) -> None:
-        if targets.shape != (batch,) or targets.is_floating_point():
-            raise ValueError(f"targets must be whole numbers ({batch},); were {targets.dtype} {tuple(targets.shape)}")
+    def _check_targets(self, logits: Tensor, targets: Tensor) -> None:
+        if logits.dim() != 2 or logits.shape[1] != self.output_dim or not len(logits):
+            raise ValueError(f"logits must be (batch, {self.output_dim}) and not empty; were {tuple(logits.shape)}")
+        if not isinstance(targets, Tensor) or targets.shape != (len(logits),) or targets.is_floating_point():
+            given = f"{targets.dtype} {tuple(targets.shape)}" if isinstance(targets, Tensor) else type(targets).__name__
+            raise ValueError(f"targets must be a tensor of whole numbers ({len(logits)},); was {given}")
         if int(targets.min()) < 0 or int(targets.max()) >= self.output_dim:
             found = f"from {int(targets.min())} to {int(targets.max())}"
             raise ValueError(f"targets must be from 0 to {self.output_dim - 1}; were {found}")
+
+
+def check_size(image_size: object) -> None:
+    """Raise ValueError unless it is a height and a width."""
+    if not isinstance(image_size, tuple | list) or len(image_size) != 2:
+        raise ValueError(f"image_size must be (height, width), or None for any; was {image_size!r:.80}")
+    for name, value in zip(("height", "width"), image_size, strict=True):
+        check_count(f"{name} of image_size", value)
 
 
 def _accuracy(logits: Tensor, targets: Tensor) -> float:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jamba_rl.models.classifier import ImageClassifier
+from jamba_rl.nn.check import check_count, check_type
 from jamba_rl.nn.images import SpatialEncoder
 
 
@@ -64,8 +65,8 @@ class DHCSSMModel(ImageClassifier):
 
     def __init__(self, config: DHCSSMConfig | None = None) -> None:
         config = DHCSSMConfig() if config is None else config
-        if isinstance(config.state_dim, bool) or not isinstance(config.state_dim, int) or config.state_dim < 1:
-            raise ValueError(f"state_dim must be a whole number above 0, was {config.state_dim!r}")
+        check_type("config", config, DHCSSMConfig)
+        check_count("state_dim", config.state_dim)
         encoder = SpatialEncoder(config.input_channels, config.hidden_dim, config.pools)
         super().__init__(encoder, config.output_dim, config.tokens, config.image_size, config.head_dropout)
         self.config = config

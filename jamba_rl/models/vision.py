@@ -11,6 +11,7 @@ from torch import Tensor
 from jamba_rl.models.classifier import ImageClassifier
 from jamba_rl.models.dhc import backbone_config
 from jamba_rl.nn import Jamba, JambaConfig, State
+from jamba_rl.nn.check import check_type
 from jamba_rl.nn.images import SpatialEncoder
 
 SIZES: dict[str, dict[str, Any]] = {  # of DHC-Jamba-Enhanced's benchmarks
@@ -94,6 +95,7 @@ class DHCJambaModel(ImageClassifier):
 
     def __init__(self, config: DHCJambaConfig | None = None) -> None:
         config = DHCJambaConfig() if config is None else config
+        check_type("config", config, DHCJambaConfig)
         encoder = SpatialEncoder(config.input_channels, config.hidden_dim, config.pools)
         super().__init__(encoder, config.output_dim, config.tokens, config.image_size, config.head_dropout)
         self.config = config

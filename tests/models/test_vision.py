@@ -100,6 +100,15 @@ def test_bytes_are_divided_by_255():
     torch.testing.assert_close(model(x), model(x / 255))
 
 
+@pytest.mark.parametrize("make", [jamba, ssm])
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("tokens", ["one", "patches", "frames"])
+def test_floats_of_any_width_are_images(make, kind, tokens):
+    model = make(tokens=tokens).eval()
+    x = torch.rand(2, *([4] if tokens == "frames" else []), 3, 8, 8).to(kind)
+    torch.testing.assert_close(model(x), model(x.float()))
+
+
 def test_construction_leaves_mambas_time_steps_alone():
     """The seed's model initialised every linear layer again, and with it the memory's length."""
     for block in jamba().jamba_model.blocks[:3]:
@@ -198,7 +207,14 @@ def test_images_of_another_size_or_range_are_refused(x, words):
         (lambda: jamba(num_experts_per_token=3), "top_k 3"),
         (lambda: ssm().compute_loss(torch.zeros(1, 3), torch.tensor([3])), "0 to 2"),
         (lambda: ssm().compute_loss(torch.zeros(2, 3), torch.zeros(2)), "whole numbers"),
+        (lambda: ssm().compute_loss(torch.zeros(2, 3), [0, 1]), "whole numbers .* was list"),
+        (lambda: ssm().compute_loss(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)), "not empty"),
+        (lambda: ssm().compute_loss(torch.zeros(2, 3), torch.zeros(0, dtype=torch.long)), "(2,)"),
+        (lambda: ssm().compute_loss(torch.zeros(2, 4), torch.zeros(2, dtype=torch.long)), r"\(batch, 3\)"),
         (lambda: DHCSSMModel(DHCSSMConfig(state_dim=0)), "state_dim"),
+        (lambda: DHCSSMModel({"state_dim": 4}), "config must be a DHCSSMConfig, was dict"),
+        (lambda: DHCJambaModel({"hidden_dim": 4}), "config must be a DHCJambaConfig, was dict"),
+        *((lambda s=s: ssm(image_size=s), "image_size") for s in (8, (3, 8, 8), (-8, 8), (8, 0), "8x8", (8.0, 8))),
         (lambda: DHCJambaConfig.preset("huge"), "small, medium, large"),
     ],
 )
