@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from jamba_rl.models.check import check_ids
 from jamba_rl.models.language import JambaForCausalLM, LanguageLoss
 from jamba_rl.models.layers import LayerTable, layer_table
+from jamba_rl.models.padding import check_mask
 from jamba_rl.nn import JambaConfig, State
 
-AUX_COEFFICIENT = 0.01  # of the balance loss in ``loss``
 LayerState = dict[str, Any]
 
 
@@ -90,7 +91,8 @@ class JambaModel(nn.Module):
         """Read texts, or go on with them.
 
         :param input_ids: (B, T)
-        :param attention_mask: (B, T) bool, or 0 and 1: where a token is and where padding; None for no padding
+        :param attention_mask: (B, T) bool, or 0 and 1: where a token is and where padding, which goes with no states;
+            None for no padding
         :param layer_states: what an earlier call returned under this name; None, for all or for a layer, is empty
         :return: logits (B, T, V), and a dict of
 
@@ -101,8 +103,9 @@ class JambaModel(nn.Module):
             - ``layer_pattern``
         :raises ValueError: arguments do not fit
         """
+        check_ids(input_ids, 2, self.lm.vocab_size)
         state = None if layer_states is None else self._join(layer_states, len(input_ids))
-        mask = _as_bool(attention_mask)
+        mask = _padding(input_ids, attention_mask)
         out = self.lm(input_ids, state, mask=mask)
         tokens = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask
         chosen = [layer.experts[tokens.flatten()].flatten() for layer in out.routing.layers]
@@ -115,8 +118,15 @@ class JambaModel(nn.Module):
         }
 
     def loss(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> LanguageLoss:
-        """Return what to train on: cross-entropy of every next token, and what the routers add."""
-        return self.lm.loss(input_ids, mask=_as_bool(attention_mask))
+        """Return what to train on: cross-entropy of every next token, and what the routers add.
+
+        As in Nexus that is 0.01 ``total_aux_loss``, a sum over layers; ``JambaForCausalLM`` takes the mean. Another
+        factor is the field ``balance_coef``.
+        """
+        check_ids(input_ids, 2, self.lm.vocab_size)
+        loss = self.lm.loss(input_ids, mask=_padding(input_ids, attention_mask))
+        routing = loss.routing * self.config.ffn_pattern.count("E")
+        return LanguageLoss(loss.cross_entropy + routing, loss.cross_entropy, routing)
 
     def generate(self, input_ids: Tensor, max_new_tokens: int, **options: Any) -> Tensor:
         """Write on from prompts; as ``JambaForCausalLM.generate``."""
@@ -138,25 +148,37 @@ class JambaModel(nn.Module):
         return layers
 
     def _join(self, layers: Sequence[LayerState | None], batch: int) -> State:
-        if len(layers) != len(self._sizes):
-            raise ValueError(f"layer_states must have {len(self._sizes)} entries, one per layer; has {len(layers)}")
+        if not isinstance(layers, Sequence) or len(layers) != len(self._sizes):
+            given = f"has {len(layers)}" if isinstance(layers, Sequence) else f"was {type(layers).__name__}"
+            raise ValueError(f"layer_states must have {len(self._sizes)} entries, one per layer; {given}")
         state: State = ()
         if self.lm.backbone.position is not None:
-            age = (layers[0] or {}).get("age")
+            age = layers[0].get("age") if isinstance(layers[0], Mapping) else None
             state = self.lm.backbone.position.initial_state(batch) if age is None else (age,)
-        for i, (letter, layer) in enumerate(zip(self.config.pattern, layers, strict=True)):
-            own, other = ("kv_cache", "state") if letter == "A" else ("state", "kv_cache")
-            given = layer or {}
-            if given.get(other) is not None:
-                raise ValueError(f"layer_states[{i}] has a {other}, but layer {i} is {letter} and keeps a {own}")
-            block = self.lm.backbone.blocks[i]
-            state += block.initial_state(batch) if given.get(own) is None else tuple(given[own])  # type: ignore
+        for i, layer in enumerate(layers):
+            part = self._part(i, {} if layer is None else layer)
+            state += self.lm.backbone.blocks[i].initial_state(batch) if part is None else part  # type: ignore[operator]
         return state
 
+    def _part(self, i: int, layer: object) -> State | None:
+        """Memory of the i-th layer; None where it has none yet."""
+        letter, size = self.config.pattern[i], self._sizes[i]
+        own, other = ("kv_cache", "state") if letter == "A" else ("state", "kv_cache")
+        if not isinstance(layer, Mapping):
+            raise ValueError(f"layer_states[{i}] must be a dict of an earlier call or None, was {type(layer).__name__}")
+        if layer.get(other) is not None:
+            raise ValueError(f"layer_states[{i}] has a {other}, but layer {i} is {letter} and keeps a {own}")
+        part = layer.get(own)
+        if part is not None and (not isinstance(part, tuple | list) or len(part) != size):
+            raise ValueError(f"{own} of layer_states[{i}] must be {size} tensors of an earlier call; was {part!r:.80}")
+        return None if part is None else tuple(part)
 
-def _as_bool(mask: Tensor | None) -> Tensor | None:
-    if mask is None or mask.dtype is torch.bool:
-        return mask
-    if mask.is_complex() or not bool(((mask == 0) | (mask == 1)).all()):
-        raise ValueError("attention_mask must be bool, or 0 and 1: where tokens are, not what to add to scores")
-    return mask.bool()
+
+def _padding(ids: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Return the mask as bool; None where nothing is padding."""
+    if mask is None:
+        return None
+    if not isinstance(mask, Tensor) or mask.is_complex() or not bool(((mask == 0) | (mask == 1)).all()):
+        raise ValueError("attention_mask must be a tensor of bool, or 0 and 1: where tokens are, not added to scores")
+    check_mask(ids, mask.bool())
+    return None if bool(mask.all()) else mask.bool()

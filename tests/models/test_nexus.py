@@ -47,6 +47,27 @@ def test_empty_states_are_no_states():
         assert torch.equal(model(ids, layer_states=states)[0], expected)
 
 
+@pytest.mark.parametrize("mask", [torch.ones(2, 4), torch.ones(2, 4, dtype=torch.bool)])
+def test_a_mask_of_no_padding_is_no_mask(mask):
+    model, ids = make().eval(), torch.randint(13, (2, 8))
+    _, info = model(ids[:, :4])
+    expected, _ = model(ids[:, 4:], layer_states=info["layer_states"])
+    assert torch.equal(model(ids[:, 4:], mask, info["layer_states"])[0], expected)
+    with pytest.raises(ValueError, match=r"mask must be .* \(2, 3\)"):
+        model(ids[:, :3], mask)
+
+
+@pytest.mark.parametrize("coefficient", [None, 0.5])
+def test_the_loss_has_the_auxiliary_loss_of_all_layers(coefficient):
+    """The source's: language_model_loss + 0.01 * aux_loss."""
+    model, ids = make(**{} if coefficient is None else {"balance_coef": coefficient}), torch.randint(13, (4, 9))
+    loss, aux = model.loss(ids), model(ids)[1]["total_aux_loss"]
+    assert aux > 2.5  # of three layers
+    torch.testing.assert_close(loss.routing, (0.01 if coefficient is None else coefficient) * aux)
+    torch.testing.assert_close(loss.total, loss.cross_entropy + loss.routing)
+    assert make(moe_every_n=0).loss(ids).routing == 0
+
+
 def test_the_auxiliary_loss_is_one_for_every_layer_that_routes_evenly():
     model, ids = make(), torch.randint(13, (4, 9))
     with torch.no_grad():
@@ -102,6 +123,13 @@ def test_it_writes_and_its_embedding_is_its_head():
             ["layer_states[0]", "kv_cache"],
         ),
         (lambda: make()(torch.tensor([[1]]), torch.tensor([[-1e9]])), ["attention_mask", "0 and 1"]),
+        (lambda: make()(torch.tensor([[1]]), [[1]]), ["attention_mask", "tensor"]),
+        (lambda: make()([[1]], layer_states=[None] * 6), ["ids", "list"]),
+        (lambda: make()(torch.tensor([[1]]), layer_states=3), ["6 entries", "int"]),
+        (lambda: make()(torch.tensor([[1]]), layer_states=["a"] * 6), ["layer_states[0]", "dict", "str"]),
+        (lambda: make(position="learned")(torch.tensor([[1]]), layer_states=["a"] * 6), ["layer_states[0]", "str"]),
+        (lambda: make()(torch.tensor([[1]]), layer_states=[{"kv_cache": 3}] * 6), ["kv_cache of layer_states[0]", "3"]),
+        (lambda: make()(torch.tensor([[1]]), layer_states=[{"kv_cache": "abc"}] * 6), ["layer_states[0]", "'abc'"]),
         (lambda: layer_table(torch.nn.Linear(1, 1)), ["Linear has none"]),
     ],
 )
