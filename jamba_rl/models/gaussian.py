@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 
 class ActionScale(nn.Module):
-    """Maps [-1, 1] to the bounds of an action space, clipping what is outside.
+    """Maps [-1, 1] to the bounds of an action space and into its shape, clipping what is outside.
+
+    What is clipped has no gradient: train on log-densities of unscaled actions, which have one everywhere.
 
     :param action_dim: A
-    :param space: a gymnasium Box of A numbers, or anything with ``low`` and ``high``; None for [-1, 1]
+    :param space: a gymnasium Box of A numbers in any shape, or anything with ``low`` and ``high``; None for [-1, 1]
     :raises ValueError: the space has no bounds, or other than A
     """
 
@@ -23,10 +26,12 @@ class ActionScale(nn.Module):
     def __init__(self, action_dim: int, space: Any = None) -> None:
         super().__init__()
         low, high = [-1.0] * action_dim, [1.0] * action_dim
+        self.shape: tuple[int, ...] = (action_dim,)
         if space is not None:
             if not hasattr(space, "low") or not hasattr(space, "high"):
                 raise ValueError(f"action_space must have low and high, as a Box has; was {space!r}")
-            low, high = (bound.flatten().tolist() for bound in (space.low, space.high))
+            self.shape = np.shape(space.low)
+            low, high = (np.ravel(bound).tolist() for bound in (space.low, space.high))
         if len(low) != action_dim:
             raise ValueError(f"action_space must have {action_dim} numbers (action_dim), has {len(low)}")
         if not all(-math.inf < least < most < math.inf for least, most in zip(low, high, strict=True)):
@@ -35,8 +40,11 @@ class ActionScale(nn.Module):
         self.register_buffer("high", torch.tensor(high))
 
     def forward(self, action: Tensor) -> Tensor:
-        """Map (..., A)."""
-        return self.low + (action.clamp(-1, 1) + 1) / 2 * (self.high - self.low)
+        """Map (..., A) to (..., *shape), where shape is that of the space, (A,) without one."""
+        share = (action.clamp(-1, 1) + 1) / 2
+        scaled = (1 - share) * self.low + share * self.high  # their difference may be infinite
+        inside = scaled.clamp(self.low, self.high)  # however it was rounded
+        return inside.reshape(*action.shape[:-1], *self.shape)
 
 
 class Gaussian:

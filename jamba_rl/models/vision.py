@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from jamba_rl.models.classifier import ImageClassifier
-from jamba_rl.models.dhc import backbone_config
+from jamba_rl.models.dhc import WORDS, backbone_config, refuse_width
 from jamba_rl.nn import Jamba, JambaConfig, State
-from jamba_rl.nn.check import check_type
+from jamba_rl.nn.check import check_count, check_type
 from jamba_rl.nn.images import SpatialEncoder
 
 SIZES: dict[str, dict[str, Any]] = {  # of DHC-Jamba-Enhanced's benchmarks
@@ -39,7 +39,7 @@ class DHCJambaConfig:
     :param pools: see ``SpatialEncoder``
     :param image_size: height and width, others are refused; None for any
     :param head_dropout: inside of the classifier
-    :param backbone: further fields of ``JambaConfig``, which go before the above
+    :param backbone: further fields of ``JambaConfig``, or of the source's (``use_rope``); they go before the above
     :raises ValueError: sizes do not fit each other
 
     >>> DHCJambaConfig(hidden_dim=8, num_layers=4, mamba_ratio=3).jamba_config.pattern
@@ -64,6 +64,12 @@ class DHCJambaConfig:
     head_dropout: float = 0.3
     backbone: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_count("hidden_dim", self.hidden_dim)
+        check_type("backbone", self.backbone, Mapping)
+        refuse_width(self.backbone, "hidden_dim")
+        _ = self.jamba_config  # which says what does not fit
+
     @classmethod
     def preset(cls, name: str, **fields: Any) -> DHCJambaConfig:
         """Return ``small``, ``medium`` or ``large``, with some fields set otherwise."""
@@ -74,11 +80,8 @@ class DHCJambaConfig:
     @property
     def jamba_config(self) -> JambaConfig:
         """The backbone's configuration."""
-        names = (
-            "num_layers", "d_state", "d_conv", "num_heads", "mamba_ratio", "moe_frequency", "num_experts",
-            "num_experts_per_token", "dropout", "backbone",
-        )  # fmt: skip
-        return backbone_config(4 * self.hidden_dim, **{name: getattr(self, name) for name in names})
+        words = {name: getattr(self, name) for name in WORDS if hasattr(self, name)}
+        return backbone_config(4 * self.hidden_dim, **words | dict(self.backbone))
 
 
 class DHCJambaModel(ImageClassifier):

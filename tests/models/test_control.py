@@ -1,11 +1,16 @@
 """Networks of agents without Stable-Baselines3."""
 
+import inspect
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 from jamba_rl.models import JambaRLActorCritic, JambaRLPolicy, JambaRLValue
+from jamba_rl.models.gaussian import ActionScale
 
 SMALL = {"hidden_dim": 16, "num_layers": 4, "num_heads": 2}
 SPACE = gym.spaces.Box(np.float32([-2, 0]), np.float32([2, 10]))
@@ -73,6 +78,103 @@ def test_actions_are_scaled_to_the_space_and_stay_inside():
     torch.testing.assert_close(chosen.action, low + (chosen.raw.clamp(-1, 1) + 1) / 2 * (high - low))
     assert chosen.action.std(0).min() > 0.3
     assert SPACE.contains(chosen.action[0].numpy())
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(*[st.floats(width=32, allow_nan=False, allow_infinity=False)] * 2), min_size=1, max_size=3),
+    st.floats(-3, 3, width=32),
+)
+@example([(-2.4, 0.7)], 1.0)
+@example([(-3e38, 3e38)], 0.1)
+def test_no_rounding_error_leaves_the_space(bounds, raw):
+    low, high = np.sort(np.float32(bounds), 1).T
+    assume((low < high).all())
+    space = gym.spaces.Box(low, high)
+    scale = ActionScale(len(low), space)
+    action = scale(torch.full((len(low),), raw)).numpy()
+    assert space.contains(action)
+    if abs(raw) >= 1:
+        assert action.tolist() == (high if raw > 0 else low).tolist()
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (6,), (3, 1, 2)])
+def test_actions_have_the_shape_of_their_space(shape):
+    space = gym.spaces.Box(-2, 2, shape)
+    for make in (JambaRLPolicy, JambaRLActorCritic):
+        agent, obs = make(3, 6, **SMALL, action_space=space), torch.randn(4, 7, 3)
+        chosen = agent.act(obs[:, 0])
+        assert chosen.action.shape == (4, *shape)
+        assert space.contains(chosen.action[0].numpy())
+        torch.testing.assert_close(chosen.action.flatten(1), 2 * chosen.raw.clamp(-1, 1))
+        assert chosen.log_prob.shape == (4,)
+        assert agent(obs)[0].shape == (4, 7, *shape)
+
+
+def test_an_action_may_be_one_number_without_a_dimension():
+    space = gym.spaces.Box(-2, 2, ())
+    action = JambaRLPolicy(3, 1, **SMALL, action_space=space).act(torch.randn(4, 3)).action
+    assert action.shape == (4,)
+    assert space.contains(action[0].numpy())
+
+
+def test_a_clipped_mean_has_a_gradient_only_where_it_is_judged():
+    policy, obs = networks()["policy"], torch.randn(1, 3)
+    with torch.no_grad():
+        policy.actor_head[-1].bias.fill_(3.0)
+    policy(obs)[0].sum().backward()
+    assert policy.actor_head[-1].bias.grad.abs().sum() == 0
+    policy.judge(obs).distribution.log_prob(torch.zeros(1, 2)).sum().backward()
+    assert policy.actor_head[-1].bias.grad.abs().sum() > 0
+
+
+SEED = {  # names, order and defaults of DHC-Jamba-Enhanced's adapters
+    "hidden_dim": 128, "num_layers": 4, "d_state": 16, "d_conv": 4, "num_heads": 4, "mamba_ratio": 3,
+    "moe_frequency": 0, "dropout": 0.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "first"), [(JambaRLPolicy, (3, 2)), (JambaRLValue, (3,)), (JambaRLActorCritic, (3, 2))]
+)
+def test_arguments_by_position_are_those_of_the_source(make, first):
+    parameters = list(inspect.signature(make).parameters.values())
+    assert [each.name for each in parameters[: len(first)]] == ["observation_dim", "action_dim"][: len(first)]
+    by_position = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD][len(first) :]
+    assert {each.name: each.default for each in by_position} == SEED
+    assert [each.name for each in by_position] == list(SEED)
+    network = make(*first, 16, 2, 8, 3, 2, 1, 2, 0.25, num_experts=3)
+    config = network.jamba.config
+    assert (config.d_model, config.pattern, config.d_state, config.d_conv, config.num_heads) == (16, "MA", 8, 3, 2)
+    assert (config.ffn_pattern, config.dropout, config.num_experts) == ("DE", 0.25, 3)
+
+
+@pytest.mark.parametrize("name", ["policy", "value", "both"])
+def test_experts_can_be_trained(name):
+    experts = {**SMALL, "moe_frequency": 2, "num_experts": 3}
+    network = {
+        "policy": lambda: JambaRLPolicy(3, 2, **experts),
+        "value": lambda: JambaRLValue(3, **experts),
+        "both": lambda: JambaRLActorCritic(3, 2, **experts),
+    }[name]()
+    judged = network.judge(torch.randn(2, 5, 3))
+    judged.routing.loss().backward()
+    routers = [each for key, each in network.named_parameters() if key.endswith("router.weight")]
+    assert len(routers) == 2
+    assert all(router.grad.abs().sum() > 0 for router in routers)
+
+
+@pytest.mark.parametrize("make", [JambaRLPolicy, JambaRLActorCritic])
+def test_acting_is_without_dropout_and_leaves_the_mode_as_it_was(make):
+    agent, obs = make(3, 2, **SMALL, dropout=0.5, branch_scale=1.0), torch.randn(4, 3)
+    agent.jamba.blocks[0].eval()
+    first, second = (agent.act(obs, deterministic=True) for _ in range(2))
+    assert torch.equal(first.action, second.action)
+    assert [block.training for block in agent.jamba.blocks] == [False, True, True, True]
+    assert agent.training
+    drawn = agent.act(obs)
+    assert not torch.allclose(agent.judge(obs).distribution.log_prob(drawn.raw), drawn.log_prob)
+    torch.testing.assert_close(agent.eval().judge(obs).distribution.log_prob(drawn.raw), drawn.log_prob)
 
 
 def test_deterministic_actions_are_those_of_the_forward_pass():
@@ -144,6 +246,8 @@ def test_memory_does_not_grow():
         (lambda: JambaRLPolicy(0, 1), ["observation_dim", "0"]),
         (lambda: JambaRLPolicy(3, 0), ["action_dim", "0"]),
         (lambda: JambaRLPolicy(3, 1, num_heads=3), ["num_heads 3"]),
+        (lambda: JambaRLPolicy(3, 1, d_model=16), ["d_model", "hidden_dim"]),
+        (lambda: JambaRLPolicy(3, 1, "16"), ["hidden_dim", "'16'"]),
         (lambda: JambaRLPolicy(3, 1, windows=3), ["'windows' is unknown", "'window'"]),
         (lambda: JambaRLValue(3, window=None), ["must not grow"]),
         (lambda: JambaRLPolicy(3, 1, action_space=SPACE), ["1 numbers (action_dim)", "2"]),

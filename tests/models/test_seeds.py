@@ -68,6 +68,9 @@ def test_dhc_jamba_configurations_of_the_architecture_page():
         assert Jamba(config)(torch.randn(1, 3, config.d_model)).hidden.shape == (1, 3, config.d_model)
     other = JambaConfig(use_rope=False, use_swiglu=False)
     assert (other.position, other.ffn_act, other.d_model, other.num_layers) == ("none", "gelu", 256, 8)
+    full = JambaConfig(64, 8, 16, 4, 8, 2, 3, 2, 8, 2, 0.1, True, True, True, 512)  # in the order of the source
+    assert (full.num_kv_heads, full.pattern, full.gradient_checkpointing) == (2, "MMMAMMMA", True)
+    assert full.max_positions == 512
     # and under names of our own
     assert nn_preset("dhc-vision") == vision
     assert nn_preset("dhc-rl").pattern == rl.pattern

@@ -154,7 +154,28 @@ def test_all_fields_of_the_backbone_can_be_set():
     assert config.jamba_config.num_kv_heads == 1
     assert config.jamba_config.position == "none"
     with pytest.raises(ValueError, match="num_kv_head' is unknown; did you mean 'num_kv_heads'"):
-        DHCJambaModel(DHCJambaConfig(backbone={"num_kv_head": 1}))
+        DHCJambaConfig(backbone={"num_kv_head": 1})
+
+
+def test_the_backbone_understands_the_words_of_the_source_too():
+    config = DHCJambaConfig(**SMALL, backbone={"use_rope": False, "use_swiglu": False, "num_experts": 3}).jamba_config
+    assert (config.position, config.ffn_act, config.num_experts) == ("none", "gelu", 3)
+    assert DHCJambaConfig(backbone={"use_gradient_checkpointing": True}).jamba_config.gradient_checkpointing
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"num_heads": 3}, "num_heads 3 does not divide d_model 256"),
+        ({"backbone": {"d_model": 32}}, "d_model .* hidden_dim"),
+        ({"backbone": 3}, "backbone must be a Mapping, was int"),
+        ({"hidden_dim": "64"}, "hidden_dim"),
+        ({"mamba_ratio": -1}, "mamba_ratio"),
+    ],
+)
+def test_a_configuration_that_fits_no_backbone_is_refused_before_there_is_a_model(fields, words):
+    with pytest.raises(ValueError, match=words):
+        DHCJambaConfig(**fields)
 
 
 def test_no_experts_and_no_mamba_can_be_asked_for():
