@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
 from jamba_rl import catalogue
@@ -18,6 +20,7 @@ from jamba_rl.lab.config import configure
 from jamba_rl.models.layers import LayerTable, layer_table
 from jamba_rl.models.vision import CLAIMED, SIZES, DHCJambaConfig, DHCJambaModel
 from jamba_rl.nn import Jamba, JambaConfig
+from jamba_rl.nn.accounting import convolution_flops
 from jamba_rl.nn.presets import PRESETS
 from jamba_rl.rl.encoder import Encoder
 from jamba_rl.rl.recurrent import RecurrentPolicy
@@ -72,7 +75,9 @@ def inspect(name: str, env: str, context: int = CONTEXT) -> Inspection:
     if name not in agents and not catalogue.is_path(name):
         raise catalogue.unknown("agent, preset or size", name, [*agents, *PRESETS, *SIZES])
     with policy_of(name, env) as policy:
-        return Inspection(name, f"agent on {env}", layer_table(_learned(policy), context, _own_state(policy)))
+        learned = _learned(policy)
+        table = layer_table(learned, context, _own_state(policy), _convolutions(learned, policy))
+        return Inspection(name, f"agent on {env}", table)
 
 
 @contextmanager
@@ -94,6 +99,15 @@ def _learned(policy: BasePolicy) -> nn.Module:
     """A policy without its target network, which only follows."""
     parts = {name: part for name, part in policy.named_children() if name != "critic_target"}
     return nn.ModuleDict(parts | {"policy": nn.ParameterList(policy.parameters(recurse=False))})
+
+
+def _convolutions(learned: nn.Module, policy: BasePolicy) -> int:
+    """Operations of a policy's convolutions over one observation, forward and backward."""
+    seen, _ = policy.obs_to_tensor(policy.observation_space.sample())
+    seen = preprocess_obs(seen, policy.observation_space, normalize_images=policy.normalize_images)
+    extractors = [part for part in learned.modules() if isinstance(part, BaseFeaturesExtractor)]
+    inner = {part for extractor in extractors for part in list(extractor.modules())[1:]}  # of an extractor of several
+    return convolution_flops(learned, lambda: [each(seen) for each in extractors if each not in inner])
 
 
 def _own_state(policy: BasePolicy) -> int:

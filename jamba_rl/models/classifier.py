@@ -5,6 +5,7 @@ Letters of the shape suffixes: B batch, T tokens, D features.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -13,10 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jamba_rl.models.generation import evaluating
+from jamba_rl.nn.accounting import convolution_flops
 from jamba_rl.nn.check import check_count
 from jamba_rl.nn.images import SpatialEncoder, to_images
 
 TOKENS = ("patches", "one", "frames")
+USUAL_SIZE = (32, 32)  # CIFAR-10's, where any may come
 
 
 class ImageClassifier(nn.Module, ABC):
@@ -105,6 +108,12 @@ class ImageClassifier(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    def convolution_flops(self) -> int:
+        """Operations of the spatial encoder per token, forward and backward; of images of 32x32 if any may come."""
+        x = torch.zeros(1, self.spatial_encoder.input_channels, *(self.image_size or USUAL_SIZE), device=self.device)
+        tokens = self.spatial_encoder.map_shape(*x.shape[2:])[1:] if self.tokens == "patches" else ()
+        return convolution_flops(self.spatial_encoder, lambda: self.spatial_encoder(x)) // math.prod(tokens)
 
     def get_diagnostics(self) -> dict[str, Any]:
         """What it is made of, in words and numbers."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from jamba_rl.models.classifier import ImageClassifier
 from jamba_rl.nn import Jamba
 from jamba_rl.nn.accounting import cost_table, count_parameters, flops_per_token
 from jamba_rl.nn.patterns import FEEDFORWARDS, MIXERS
@@ -61,15 +62,19 @@ class LayerTable:
         return "\n".join(lines)
 
 
-def layer_table(model: nn.Module, context: int = 2048, own_state: int = 0) -> LayerTable:
+def layer_table(
+    model: nn.Module, context: int = 2048, own_state: int = 0, convolutions: int | None = None
+) -> LayerTable:
     """Return the table of a backbone, or of the backbones inside of a model; of several, blocks say whose they are.
 
     Parameters of a model around its backbones (embedding, heads) are the row ``rest``; an embedding looks up and does
-    not multiply, other parameters there are taken to meet every token once, which convolutions do more often.
+    not multiply, convolutions meet every place of an image, other parameters are taken to meet every token once.
 
     :param context: tokens in memory, which only attention without a window keeps all
     :param own_state: bytes that the model remembers beside its backbones
-    :raises ValueError: there is no backbone
+    :param convolutions: operations per token of the convolutions over images, see
+        ``jamba_rl.nn.accounting.convolution_flops``; None where an image classifier knows them, or there are none
+    :raises ValueError: there is no backbone, or what its convolutions cost is not known
 
     >>> from jamba_rl.nn import JambaConfig
     >>> print(layer_table(Jamba(JambaConfig(d_model=8, pattern="N", ffn_pattern="D")), context=16))
@@ -86,7 +91,9 @@ def layer_table(model: nn.Module, context: int = 2048, own_state: int = 0) -> La
     for name, stack in stacks.items():
         blocks += _blocks(stack, f"{name.partition('.')[0]} " if len(stacks) > 1 else "", context)
     counted = count_parameters(model)
+    convolutions = _convolutions(model) if convolutions is None else convolutions
     inside = sum(count_parameters(stack).total for stack in stacks.values())
+    once = counted.total - inside - _looked_up(model) - _convolved(model)
     flops = sum(flops_per_token(stack, context) for stack in stacks.values())
     rest = Layer(
         "rest",
@@ -94,7 +101,7 @@ def layer_table(model: nn.Module, context: int = 2048, own_state: int = 0) -> La
         "",
         counted.total - sum(block.parameters for block in blocks),
         counted.active - sum(block.active for block in blocks),
-        flops - sum(block.flops for block in blocks) + 6 * (counted.total - inside - _looked_up(model)),
+        flops - sum(block.flops for block in blocks) + 6 * once + convolutions,
         own_state + sum(8 for stack in stacks.values() if stack.position is not None),  # an age, in one int64
         0,
     )
@@ -119,6 +126,19 @@ def _looked_up(model: nn.Module) -> int:
     heads = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
     embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding) and id(m) not in own]
     return sum(m.weight.numel() for m in embeddings if id(m.weight) not in heads)
+
+
+def _convolutions(model: nn.Module) -> int:
+    if isinstance(model, ImageClassifier):
+        return model.convolution_flops()
+    if _convolved(model):
+        raise ValueError("what convolutions cost depends on the size of images: count it, and give convolutions=")
+    return 0
+
+
+def _convolved(model: nn.Module) -> int:
+    """Parameters of convolutions over images, which meet a token more than once."""
+    return sum(count_parameters(module).total for module in model.modules() if isinstance(module, nn.Conv2d))
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from jamba_rl.nn.experts import Experts
 from jamba_rl.nn.jamba import Block, Jamba
@@ -80,6 +81,27 @@ def cost_table(stack: Jamba, context: int) -> list[BlockCost]:
         flops = 6 * counted.active + _memory_flops(stack, mixer, context)
         rows.append(BlockCost(kind, counted.total, counted.active, flops, _state_bytes(stack, block, mixer, context)))
     return rows
+
+
+def convolution_flops(module: nn.Module, look: Callable[[], object]) -> int:
+    """Return operations of a module's convolutions over images in a call, forward and backward.
+
+    Every parameter meets every place of the map that comes out.
+    """
+    counted = 0
+
+    def count(layer: nn.Module, _: object, maps_BCHW: Tensor) -> None:
+        nonlocal counted
+        counted += 6 * count_parameters(layer).total * maps_BCHW[:, 0].numel()
+
+    hooks = [layer.register_forward_hook(count) for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    try:
+        with torch.no_grad():
+            look()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return counted
 
 
 def mfu(tokens_per_second: float, flops: float, peak: float) -> float:

@@ -45,6 +45,15 @@ def test_an_agent_is_as_large_as_what_it_observes() -> None:
     assert small.rest.parameters < large.rest.parameters
 
 
+@pytest.mark.filterwarnings("ignore:.*out of date:DeprecationWarning")
+@pytest.mark.parametrize(("agent", "encoders"), [("ppo-jamba", 1), ("sac-jamba", 2)])
+def test_convolutions_cost_as_many_times_as_there_are_places(agent: str, encoders: int) -> None:
+    rest = inspect(agent, "invertedpendulum-pixels").table.rest
+    # 1 to 8 channels at 24x48, to 16 at 12x24, to 32 at 6x12: nine weights each, and a bias per channel
+    each, met = 80 + 1168 + 4640, 80 * 24 * 48 + 1168 * 12 * 24 + 4640 * 6 * 12
+    assert rest.flops == 6 * (rest.parameters - encoders * each + encoders * met)
+
+
 def test_every_preset_has_a_table_also_those_that_fit_in_no_memory() -> None:
     for name in PRESETS:
         found = inspect(name, "")

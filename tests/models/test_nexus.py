@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from jamba_rl.models import DHCJambaModel, JambaForCausalLM, JambaModel, JambaRLPolicy, layer_table
+from jamba_rl.models import DHCJambaConfig, DHCJambaModel, JambaForCausalLM, JambaModel, JambaRLPolicy, layer_table
 from jamba_rl.nn import Jamba, JambaConfig
 from jamba_rl.nn.accounting import count_parameters, flops_per_token
 
@@ -159,6 +160,26 @@ def test_the_table_adds_up_to_the_whole_model(name):
     assert table.rest.parameters == counted.total - sum(block.parameters for block in table.blocks)
     for field in ("parameters", "active", "flops", "state_bytes", "kv_bytes"):
         assert getattr(table.total, field) == sum(getattr(row, field) for row in (*table.blocks, table.rest))
+
+
+@pytest.mark.parametrize(("tokens", "images_per_token"), [("patches", 1 / 64), ("one", 1), ("frames", 1)])
+@pytest.mark.parametrize("size", [None, (32, 32)])
+def test_convolutions_meet_every_place_of_an_image(tokens, images_per_token, size):
+    model = DHCJambaModel(DHCJambaConfig(hidden_dim=4, num_layers=1, num_heads=2, tokens=tokens, image_size=size))
+    with FlopCounterMode(display=False) as counter:
+        model.spatial_encoder(torch.rand(1, 3, 32, 32))
+    biases = 4 * 32 * 32 + 8 * 16 * 16 + 16 * 8 * 8
+    expected = (3 * counter.get_total_flops() + 6 * biases) * images_per_token
+    (block,), rest = layer_table(model).blocks, layer_table(model).rest
+    convolved = model.get_diagnostics()["layers"]["spatial_encoder"]["parameters"]
+    assert rest.flops == 6 * (model.num_parameters - block.parameters - convolved) + expected
+
+
+def test_what_an_image_costs_must_be_known():
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), Jamba(JambaConfig(d_model=8)))
+    with pytest.raises(ValueError, match="convolutions="):
+        layer_table(model)
+    assert layer_table(model, convolutions=7).rest.flops == layer_table(model[1]).rest.flops + 7
 
 
 def test_memory_in_the_table_is_memory_held():
