@@ -5,6 +5,7 @@ Letters of the shape suffixes: B batch, T time, D features, S states.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,19 +25,17 @@ class TemporalSSM(nn.Module):
 
     def __init__(self, features: int = 256, states: int = 64) -> None:
         super().__init__()
-        self.A = nn.Linear(states, states, bias=False)
-        self.B = nn.Linear(features, states, bias=False)
+        recurrence = nn.RNN(features, states, bias=False, batch_first=True, device="meta")  # A and B, not yet drawn
+        self.recurrence = recurrence.to_empty(device=torch.get_default_device())
+        for weight in reversed(self.recurrence.all_weights[0]):
+            nn.init.kaiming_uniform_(weight, math.sqrt(5))  # as nn.Linear does
         self.C = nn.Linear(states, features, bias=False)
         self.D = nn.Linear(features, features, bias=False)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run (B, T, D) from a state (B, S), None for zeros; return y (B, T, D) and the state after it."""
-        state = x.new_zeros(len(x), self.A.in_features) if state is None else state
-        states = []
-        for u_BS in self.B(x).unbind(1):
-            state = torch.tanh(self.A(state) + u_BS)
-            states.append(state)
-        return self.C(torch.stack(states, 1)) + self.D(x), state
+        states_BTS, last_1BS = self.recurrence(x, None if state is None else state[None])
+        return self.C(states_BTS) + self.D(x), last_1BS[0]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import nn
 from jamba_rl.nn.experts import Experts
 from jamba_rl.nn.router import Router
 
-DECAYED_LAYERS = (nn.Linear, Experts, Router, nn.LSTM, nn.GRU)
+DECAYED_LAYERS = (nn.Linear, Experts, Router, nn.RNNBase)
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

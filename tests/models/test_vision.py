@@ -10,6 +10,7 @@ import torch
 from jamba_rl.models import DHCJambaConfig, DHCJambaModel, DHCSSMConfig, DHCSSMModel, SpatialEncoder
 from jamba_rl.models.datasets import load_cifar10, load_digits
 from jamba_rl.models.dhc_ssm import TemporalSSM
+from jamba_rl.nn import parameter_groups
 
 SMALL = {"hidden_dim": 4, "num_layers": 4, "num_heads": 2, "mamba_ratio": 3, "num_experts": 2, "output_dim": 3}
 
@@ -48,7 +49,7 @@ def test_it_learns_what_it_is_shown_and_every_parameter_with_it(make, tokens):
     optimizer = torch.optim.Adam(model.parameters(), 6e-3)
     first = model.train_step((x, y), optimizer)
     # One token has no order: nothing to attend to, no state to carry.
-    idle = {"A.weight", "A_log", "qkv_proj.weight"} if tokens == "one" else set()
+    idle = {"weight_hh_l0", "A_log", "qkv_proj.weight"} if tokens == "one" else set()
     for name, parameter in model.named_parameters():
         touched = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
         assert touched or any(name.endswith(part) for part in idle), name
@@ -147,6 +148,20 @@ def test_the_simple_state_space_model_goes_on_from_its_state():
     second, last = layer(x[:, 3:], state)
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
     torch.testing.assert_close(last, end)
+
+
+def test_weight_decay_reaches_all_its_matrices():
+    decayed, others = parameter_groups(TemporalSSM(6, 4), 0.1)
+    assert (len(decayed["params"]), len(others["params"])) == (4, 0)
+
+
+def test_the_simple_state_space_model_is_its_formula():
+    layer, x = TemporalSSM(6, 4), torch.randn(2, 7, 6)
+    h, ys = torch.zeros(2, 4), []
+    for u in x.unbind(1):
+        h = torch.tanh(h @ layer.recurrence.weight_hh_l0.T + u @ layer.recurrence.weight_ih_l0.T)
+        ys.append(layer.C(h) + layer.D(u))
+    torch.testing.assert_close(layer(x)[0], torch.stack(ys, 1))
 
 
 def test_all_fields_of_the_backbone_can_be_set():
