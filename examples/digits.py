@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from jamba_rl.lab.provenance import collect
 from jamba_rl.models import DHCJambaConfig, DHCJambaModel, DHCSSMConfig, DHCSSMModel
 from jamba_rl.models.classifier import ImageClassifier
 from jamba_rl.models.datasets import Images, load_cifar10, load_digits
@@ -71,6 +72,7 @@ def train(model: ImageClassifier, images: Images, epochs: int, lr: float, batch:
 
 def main(args: argparse.Namespace) -> None:
     """Train, test, and say so."""
+    about = {"arguments": vars(args)} | collect()
     images = load_cifar10(args.cifar10) if args.cifar10 else load_digits()
     channels, pools = images.train_x.shape[1], 2 if args.cifar10 else 1
     rows = []
@@ -97,6 +99,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out:
         Path(args.out).mkdir(parents=True, exist_ok=True)
         (Path(args.out) / "digits.json").write_text(json.dumps(rows, indent=2) + "\n")
+        (Path(args.out) / "provenance.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
 if __name__ == "__main__":
@@ -109,7 +112,7 @@ if __name__ == "__main__":
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cifar10", help="folder of CIFAR-10's files, instead of the digits")
-    parser.add_argument("--out", help="folder for digits.json")
+    parser.add_argument("--out", help="folder for digits.json and provenance.json")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     main(given)

@@ -2,7 +2,6 @@
 
 python examples/language.py                 # the hybrid, and a sample of what it writes
 python examples/language.py --compare --out results/language   # all three, as a table and a json file
-python examples/language.py --speed         # tokens per second while writing, at two lengths
 """
 
 from __future__ import annotations
@@ -12,9 +11,11 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from jamba_rl.lab.provenance import collect
 from jamba_rl.models import JambaForCausalLM
 from jamba_rl.models.corpus import VOCABULARY, python_help, random_batches
 from jamba_rl.nn import parameter_groups
@@ -22,39 +23,40 @@ from jamba_rl.nn.accounting import count_parameters
 
 STACKS = {"hybrid": (3, 1), "mamba": (4, 0), "attention": (0, 4)}  # layers of Mamba, of attention
 LENGTH, WINDOW = 256, 128
+PROMPT = b'The "for" statement'
 
 
-def make(name: str, d_model: int, parameters: int | None = None) -> JambaForCausalLM:
+def make(name: str, args: argparse.Namespace, parameters: int | None = None) -> JambaForCausalLM:
     """Return a model; with ``parameters`` its feed-forward is as wide as it takes to have so many."""
 
     def of_width(hidden: int) -> JambaForCausalLM:
         mamba, attention = STACKS[name]
-        fields = {"window": WINDOW, "position": ARGS.position, "branch_scale": ARGS.branch_scale}
+        fields = {"window": WINDOW, "position": args.position, "branch_scale": args.branch_scale}
         return JambaForCausalLM.from_layers(
-            VOCABULARY, d_model, mamba, attention, 4, hidden, 4096, dropout=ARGS.dropout, **fields
+            VOCABULARY, args.d_model, mamba, attention, 4, hidden, 4096, dropout=args.dropout, **fields
         )
 
-    width = 2 * d_model
+    width = 2 * args.d_model
     if parameters is not None:
         with torch.device("meta"):
             here, per_unit = (count_parameters(of_width(w)).total for w in (width, width + 1))
         width += round((parameters - here) / (per_unit - here))
-    torch.manual_seed(ARGS.seed)
+    torch.manual_seed(args.seed)
     return of_width(width)
 
 
-def train(model: JambaForCausalLM, seconds: float) -> dict[str, float]:
-    """Train for CPU seconds, with a learning rate that warms up and falls to zero; return what was measured."""
-    tokens, generator = python_help()[0], torch.Generator().manual_seed(ARGS.seed)
-    optimizer = torch.optim.AdamW(parameter_groups(model, 0.1), lr=ARGS.lr, betas=(0.9, 0.95))
+def train(model: JambaForCausalLM, args: argparse.Namespace) -> dict[str, float]:
+    """Train, with a learning rate that warms up and falls to zero; return what was measured."""
+    tokens, generator = python_help()[0], torch.Generator().manual_seed(args.seed)
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.1), lr=args.lr, betas=(0.9, 0.95))
     began, began_cpu, steps = time.perf_counter(), time.process_time(), 0
-    for batch in random_batches(tokens, ARGS.batch, LENGTH, generator):
-        done = steps / ARGS.steps if ARGS.steps else (time.process_time() - began_cpu) / seconds
+    for batch in random_batches(tokens, args.batch, LENGTH, generator):
+        done = steps / args.steps if args.steps else (time.process_time() - began_cpu) / (60 * args.minutes)
         if done >= 1:
             break
         rate = min(1.0, steps / 50) * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
-            group["lr"] = ARGS.lr * rate
+            group["lr"] = args.lr * rate
         loss = model.loss(batch)
         optimizer.zero_grad()
         loss.total.backward()
@@ -66,7 +68,7 @@ def train(model: JambaForCausalLM, seconds: float) -> dict[str, float]:
             print(f"  {spent:5.0f} CPU s, step {steps}: {loss.cross_entropy.item() / math.log(2):.3f} bits", flush=True)
     return {
         "steps": steps,
-        "tokens": steps * ARGS.batch * LENGTH,
+        "tokens": steps * args.batch * LENGTH,
         "cpu_seconds": time.process_time() - began_cpu,
         "wall_seconds": time.perf_counter() - began,
     }
@@ -97,26 +99,39 @@ def tokens_per_second(model: JambaForCausalLM, length: int, count: int = 200) ->
     return count / min(seconds)
 
 
-def main() -> None:
-    """Run what the arguments say."""
-    names = list(STACKS) if ARGS.compare else [ARGS.stack]
-    size = count_parameters(make("hybrid", ARGS.d_model)).total
+@torch.no_grad()
+def sample(model: JambaForCausalLM) -> str:
+    """300 bytes that it writes."""
+    written = model.generate(torch.tensor([list(PROMPT)]), 300, temperature=0.7, top_p=0.95)
+    return bytes(written[0].tolist()).decode(errors="replace")
+
+
+def measured(name: str, args: argparse.Namespace, size: int) -> dict[str, Any]:
+    """Train a stack of so many parameters, and return its row."""
+    model = make(name, args, size)
+    row: dict[str, Any] = {"stack": name, "parameters": count_parameters(model).total}
+    print(f"{name}: {row['parameters']:,} parameters, {model.config.pattern}", flush=True)
+    row |= train(model, args)
+    row["bits_per_byte"] = bits_per_byte(model)
+    row["tokens_per_second_at_128"] = tokens_per_second(model, 128)
+    row["tokens_per_second_at_2048"] = tokens_per_second(model, 2048)
+    print(json.dumps(row), flush=True)
+    row["sample"] = sample(model)
+    print(row["sample"], flush=True)
+    return row
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, test, and say so."""
+    about = {"arguments": vars(args)} | collect()
+    size = count_parameters(make("hybrid", args)).total
     rows = []
-    for name in names:
-        model = make(name, ARGS.d_model, size)
-        print(f"{name}: {count_parameters(model).total:,} parameters, {model.config.pattern}", flush=True)
-        row = {"stack": name, "parameters": count_parameters(model).total} | train(model, 60 * ARGS.minutes)
-        row["bits_per_byte"] = bits_per_byte(model)
-        row["tokens_per_second_at_128"] = tokens_per_second(model, 128)
-        row["tokens_per_second_at_2048"] = tokens_per_second(model, 2048)
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        prompt = torch.tensor([list(b'The "for" statement')])
-        written = model.generate(prompt, 300, temperature=0.7, top_p=0.95)
-        print(bytes(written[0].tolist()).decode(errors="replace"), flush=True)
-        if ARGS.out:
-            Path(ARGS.out).mkdir(parents=True, exist_ok=True)
-            (Path(ARGS.out) / "language.json").write_text(json.dumps(rows, indent=2) + "\n")
+    for name in STACKS if args.compare else [args.stack]:
+        rows.append(measured(name, args, size))
+        if args.out:
+            Path(args.out).mkdir(parents=True, exist_ok=True)
+            (Path(args.out) / "language.json").write_text(json.dumps(rows, indent=2) + "\n")
+            (Path(args.out) / "provenance.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
 if __name__ == "__main__":
@@ -133,7 +148,7 @@ if __name__ == "__main__":
     parser.add_argument("--branch-scale", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", help="folder for language.json")
-    ARGS = parser.parse_args()
-    torch.set_num_threads(ARGS.threads)
-    main()
+    parser.add_argument("--out", help="folder for language.json and provenance.json")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    main(given)

@@ -15,6 +15,14 @@ def run(name: str, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def check_provenance(folder: Path, **arguments: object) -> None:
+    about = json.loads((folder / "provenance.json").read_text())
+    assert about["arguments"].items() >= arguments.items()
+    assert about["threads"] == about["arguments"]["threads"] == 1
+    assert {"torch", "jamba-rl"} <= about["versions"].keys()
+    assert {"command", "git"} <= about.keys()
+
+
 def test_plain_ppo_trains():
     assert "2048 steps: return" in run("plain_ppo.py", "2048")
 
@@ -26,6 +34,8 @@ def test_language_models_of_equal_size_are_compared(tmp_path):
     sizes = [row["parameters"] for row in rows]
     assert max(sizes) < 1.02 * min(sizes)
     assert all(4 < row["bits_per_byte"] < 9 for row in rows)
+    assert all(row["sample"].startswith('The "for" statement') for row in rows)
+    check_provenance(tmp_path, steps=2, lr=3e-3, dropout=0.0)
 
 
 @pytest.mark.parametrize("tokens", ["patches", "one"])
@@ -35,3 +45,4 @@ def test_image_models_of_equal_size_are_compared(tmp_path, tokens):
     assert [row["model"] for row in rows] == ["dhc-jamba", "dhc-ssm"]
     sizes = [row["parameters"] for row in rows]
     assert max(sizes) < 1.01 * min(sizes)
+    check_provenance(tmp_path, epochs=1, lr=3e-3, tokens=tokens)
