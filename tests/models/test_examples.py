@@ -24,7 +24,7 @@ def check_provenance(folder: Path, **arguments: object) -> None:
 
 
 def test_plain_ppo_trains():
-    assert "2048 steps: return" in run("plain_ppo.py", "2048")
+    assert "2048 steps: return" in run("plain_ppo.py", "2048", "1")
 
 
 def test_language_models_of_equal_size_are_compared(tmp_path):
