@@ -55,6 +55,18 @@ def test_it_is_small_and_says_nothing_of_the_machine_that_made_it(committed):
     assert set(committed.metadata) == {"kernelspec", "language_info", "executed"}
 
 
+def test_executing_a_notebook_puts_nothing_into_the_folder_not_even_for_a_while(
+    tmp_path_factory, tmp_path, monkeypatch
+):
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path_factory.mktemp("own")))
+    monkeypatch.chdir(tmp_path)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import os\nprint(os.listdir())")])
+    SCRIPT["execute"](notebook)
+    assert text(notebook) == ["[]\n"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_it_runs_from_the_top_and_what_it_claims_holds(committed, tmp_path, monkeypatch):
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):  # nothing of whoever runs the tests
