@@ -36,8 +36,8 @@ class ActionScale(nn.Module):
             raise ValueError(f"action_space must have {action_dim} numbers (action_dim), has {len(low)}")
         if not all(-math.inf < least < most < math.inf for least, most in zip(low, high, strict=True)):
             raise ValueError(f"action_space must have finite bounds, low below high; has {low} and {high}")
-        self.register_buffer("low", torch.tensor(low))
-        self.register_buffer("high", torch.tensor(high))
+        self.register_buffer("low", _single(low, math.inf))
+        self.register_buffer("high", _single(high, -math.inf))
 
     def forward(self, action: Tensor) -> Tensor:
         """Map (..., A) to (..., *shape), where shape is that of the space, (A,) without one."""
@@ -45,6 +45,14 @@ class ActionScale(nn.Module):
         scaled = (1 - share) * self.low + share * self.high  # their difference may be infinite
         inside = scaled.clamp(self.low, self.high)  # however it was rounded
         return inside.reshape(*action.shape[:-1], *self.shape)
+
+
+def _single(bounds: list[float], inwards: float) -> Tensor:
+    """Round to float32, but never to outside of the bounds."""
+    exact = torch.tensor(bounds, dtype=torch.float64)
+    near = exact.float()
+    outside = near < exact if inwards > 0 else near > exact
+    return torch.where(outside, near.nextafter(torch.tensor(inwards)), near)
 
 
 class Gaussian:

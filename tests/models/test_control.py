@@ -98,6 +98,14 @@ def test_no_rounding_error_leaves_the_space(bounds, raw):
         assert action.tolist() == (high if raw > 0 else low).tolist()
 
 
+def test_bounds_in_double_precision_are_kept_too():
+    space = gym.spaces.Box(np.array([-0.1, 0.2]), np.array([0.1, 0.7]), dtype=np.float64)
+    scale = ActionScale(2, space)
+    assert torch.tensor(0.1).double() > 0.1  # its nearest float32 lies outside
+    for raw in (-1.0, 1.0):
+        assert space.contains(scale(torch.full((2,), raw)).numpy())
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (6,), (3, 1, 2)])
 def test_actions_have_the_shape_of_their_space(shape):
     space = gym.spaces.Box(-2, 2, shape)
