@@ -1,7 +1,7 @@
 """Train byte-level language models on Python's help texts: the hybrid, pure Mamba, pure attention of equal size.
 
 python examples/language.py                 # the hybrid, and a sample of what it writes
-python examples/language.py --compare --out results/language   # all three, as a table and a json file
+python examples/language.py --compare --seeds 0 1 2 --out results/language   # all three, as a table and a json file
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ LENGTH, WINDOW = 256, 128
 PROMPT = b'The "for" statement'
 
 
-def make(name: str, args: argparse.Namespace, parameters: int | None = None) -> JambaForCausalLM:
+def make(name: str, args: argparse.Namespace, seed: int = 0, parameters: int | None = None) -> JambaForCausalLM:
     """Return a model; with ``parameters`` its feed-forward is as wide as it takes to have so many."""
 
     def of_width(hidden: int) -> JambaForCausalLM:
@@ -41,13 +42,13 @@ def make(name: str, args: argparse.Namespace, parameters: int | None = None) -> 
         with torch.device("meta"):
             here, per_unit = (count_parameters(of_width(w)).total for w in (width, width + 1))
         width += round((parameters - here) / (per_unit - here))
-    torch.manual_seed(args.seed)
+    torch.manual_seed(seed)
     return of_width(width)
 
 
-def train(model: JambaForCausalLM, args: argparse.Namespace) -> dict[str, float]:
+def train(model: JambaForCausalLM, args: argparse.Namespace, seed: int) -> dict[str, float]:
     """Train, with a learning rate that warms up and falls to zero; return what was measured."""
-    tokens, generator = python_help()[0], torch.Generator().manual_seed(args.seed)
+    tokens, generator = python_help()[0], torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(parameter_groups(model, 0.1), lr=args.lr, betas=(0.9, 0.95))
     began, began_cpu, steps = time.perf_counter(), time.process_time(), 0
     for batch in random_batches(tokens, args.batch, LENGTH, generator):
@@ -106,12 +107,12 @@ def sample(model: JambaForCausalLM) -> str:
     return bytes(written[0].tolist()).decode(errors="replace")
 
 
-def measured(name: str, args: argparse.Namespace, size: int) -> dict[str, Any]:
+def measured(name: str, args: argparse.Namespace, seed: int, size: int) -> dict[str, Any]:
     """Train a stack of so many parameters, and return its row."""
-    model = make(name, args, size)
-    row: dict[str, Any] = {"stack": name, "parameters": count_parameters(model).total}
+    model = make(name, args, seed, size)
+    row: dict[str, Any] = {"stack": name, "seed": seed, "parameters": count_parameters(model).total}
     print(f"{name}: {row['parameters']:,} parameters, {model.config.pattern}", flush=True)
-    row |= train(model, args)
+    row |= train(model, args, seed)
     row["bits_per_byte"] = bits_per_byte(model)
     row["tokens_per_second_at_128"] = tokens_per_second(model, 128)
     row["tokens_per_second_at_2048"] = tokens_per_second(model, 2048)
@@ -126,8 +127,8 @@ def main(args: argparse.Namespace) -> None:
     about = {"arguments": vars(args)} | collect()
     size = count_parameters(make("hybrid", args)).total
     rows = []
-    for name in STACKS if args.compare else [args.stack]:
-        rows.append(measured(name, args, size))
+    for seed, name in product(args.seeds, STACKS if args.compare else [args.stack]):
+        rows.append(measured(name, args, seed, size))
         if args.out:
             Path(args.out).mkdir(parents=True, exist_ok=True)
             (Path(args.out) / "language.json").write_text(json.dumps(rows, indent=2) + "\n")
@@ -146,7 +147,7 @@ if __name__ == "__main__":
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--position", choices=("relative", "rope", "none"), default="relative", help="of attention")
     parser.add_argument("--branch-scale", type=float, default=0.5)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", help="folder for language.json and provenance.json")
     given = parser.parse_args()
