@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from jamba_rl.lab.config import RunConfig
-from jamba_rl.lab.report.runs import PARTS
 from jamba_rl.lab.report.same import MAY_DIFFER, differences
+from jamba_rl.lab.report.schema import PARTS
 
 
 def unlike(one: RunConfig, other: RunConfig) -> Iterator[tuple[str, Any, Any]]:

@@ -7,7 +7,8 @@ from statistics import fmean
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.report.runs import Reference, Run, Task
+from jamba_rl.lab.report.runs import Run
+from jamba_rl.lab.report.schema import Reference, Task
 from jamba_rl.lab.stats import Anchors
 
 

@@ -11,67 +11,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import field_validator
 
 from jamba_rl import catalogue
-from jamba_rl.catalogue import Data, UserError
+from jamba_rl.catalogue import UserError
 from jamba_rl.lab.files import Table, read_json
+from jamba_rl.lab.report.schema import Agent, Config, Result, Task
 from jamba_rl.lab.stats import final_score
+from jamba_rl.lab.stop import Stop
 
-ALGORITHMS = ("ppo", "sac", "sb3-ppo", "sb3-sac")
-PARTS = ("ppo", "sac")  # of a protocol: an agent goes by the one that its algorithm is named after
 MARKS = {"config.yaml", "result.json", "evaluations.csv", "provenance.json", "progress.csv", "model.zip", "checkpoints"}
-
-
-class Reference(Data, extra="ignore"):
-    """Returns that scores are measured by."""
-
-    random: float | None = None
-    score: float | None = None
-    source: str | None = None
-
-
-class Task(Data, extra="ignore"):
-    """What a report needs to know of a task."""
-
-    name: str
-    description: str = ""
-    sighted: str | None = None
-    reference: Reference | None = None
-
-
-class Agent(Data, extra="ignore"):
-    """What a report needs to know of an agent."""
-
-    name: str
-    description: str = ""
-    algorithm: str
-
-    @field_validator("algorithm")
-    @classmethod
-    def _check_algorithm(cls, algorithm: str) -> str:
-        if algorithm not in ALGORITHMS:
-            raise catalogue.unknown("algorithm", algorithm, ALGORITHMS)
-        return algorithm
-
-
-class Config(Data, extra="ignore"):
-    """What a report needs of config.yaml."""
-
-    task: Task
-    agent: Agent
-    seed: int
-
-
-class Result(Data, extra="ignore"):
-    """What a report needs of result.json; the last two are younger than the rest."""
-
-    step: int
-    steps_per_second: float
-    parameters: int
-    active_parameters: int | None = None
-    predict_ms: float | None = None
-    peak_memory_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +27,7 @@ class Run:
     """A finished run.
 
     :ivar config: all of config.yaml
+    :ivar stop: when it was to end early
     :ivar evaluations: evaluations.csv, in the order of its steps
     :ivar starts: provenance.json; empty if it is missing or damaged
     """
@@ -88,6 +37,7 @@ class Run:
     task: Task
     agent: Agent
     seed: int
+    stop: Stop | None
     evaluations: pd.DataFrame
     result: Result
     starts: list[Any]
@@ -98,15 +48,35 @@ class Run:
         return self.agent.algorithm.removeprefix("sb3-")
 
     @property
+    def budget(self) -> int:
+        """Env steps that it might have taken: more than it took if it was good enough before."""
+        return max(self.result.step, self.task.protocol.steps or 0) if self.stop else self.result.step
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether it was good enough before its budget was spent."""
+        return self.result.step < self.budget
+
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        """Mean returns of its evaluations."""
+        return self.evaluations.mean_reward.to_numpy(dtype=np.float64)
+
+    @property
     def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Steps and mean returns of its evaluations."""
-        steps, returns = (self.evaluations[name].to_numpy(dtype=np.float64) for name in ("step", "mean_reward"))
+        """Steps and mean returns of its evaluations.
+
+        What was ended early keeps its last value to the end of its budget, so that it is no shorter than the others.
+        """
+        steps, returns = self.evaluations.step.to_numpy(dtype=np.float64), self.returns
+        if self.ended_early:
+            return np.append(steps, self.budget), np.append(returns, returns[-1])
         return steps, returns
 
     @property
     def final(self) -> float:
-        """Its final score."""
-        return final_score(self.curve[1])
+        """Its final score, of the evaluations that were made."""
+        return final_score(self.returns)
 
     @property
     def who(self) -> dict[str, Any]:
@@ -162,7 +132,8 @@ def read_run(folder: Path) -> Run:
     config = catalogue.check(Config, data, path)
     result = catalogue.check(Result, read_json(folder / "result.json", dict), folder / "result.json")
     evaluations = _read_evaluations(folder / "evaluations.csv", result.step)
-    return Run(folder, data, config.task, config.agent, config.seed, evaluations, result, _read_starts(folder))
+    who = (config.task, config.agent, config.seed, config.stop)
+    return Run(folder, data, *who, evaluations, result, _read_starts(folder))
 
 
 def _unfinished(folder: Path) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jamba_rl.catalogue import merge
-from jamba_rl.lab.report.runs import PARTS, LeftOut, Run
+from jamba_rl.lab.report.runs import LeftOut, Run
+from jamba_rl.lab.report.schema import PARTS
 
 # between runs of one agent
 MAY_DIFFER = {

@@ -15,15 +15,16 @@ from jamba_rl.catalogue import UserError
 from jamba_rl.lab.report.anchors import anchors_of
 from jamba_rl.lab.report.experiment import Experiment, read_experiment
 from jamba_rl.lab.report.order import in_order
-from jamba_rl.lab.report.runs import LeftOut, Run, Task, read_runs
+from jamba_rl.lab.report.runs import LeftOut, Run, read_runs
 from jamba_rl.lab.report.same import keep_same
+from jamba_rl.lab.report.schema import Task
 from jamba_rl.lab.report.threshold import Threshold, on_the_way, threshold_of
 from jamba_rl.lab.stats import Anchors, area_under_curve, normalise, roughness, steps_to_reach
 
 COLUMNS = [
     "agent", "env", "seed", "steps", "final", "normalised", "parameters", "active_parameters", "steps_per_second",
     "predict_ms", "peak_memory_mb", "area_under_curve", "steps_to_threshold", "steps_to_90_of_own_final", "peak",
-    "std_in_training", "roughness",
+    "std_in_training", "roughness", "budget",
 ]  # fmt: skip
 
 
@@ -117,8 +118,8 @@ def _why(left_out: Sequence[LeftOut]) -> str:
 
 
 def _measure(run: Run, anchors: Anchors, threshold: Threshold) -> dict[str, Any]:
-    (steps, values), final, result = run.curve, run.final, run.result
-    start = float(values[0]) if anchors.random is None else anchors.random
+    (steps, values), made, final, result = run.curve, run.returns, run.final, run.result
+    start = float(made[0]) if anchors.random is None else anchors.random
     active = result.parameters if result.active_parameters is None else result.active_parameters
     return run.who | {
         "steps": result.step,
@@ -132,9 +133,10 @@ def _measure(run: Run, anchors: Anchors, threshold: Threshold) -> dict[str, Any]
         "area_under_curve": area_under_curve(steps, values),
         "steps_to_threshold": steps_to_reach(steps, values, threshold.score),
         "steps_to_90_of_own_final": steps_to_reach(steps, values, on_the_way(start, final)),
-        "peak": values.max(),
-        "std_in_training": values.std(),
-        "roughness": roughness(values),
+        "peak": made.max(),
+        "std_in_training": made.std(),
+        "roughness": roughness(made),
+        "budget": run.budget,
     }
 
 

@@ -43,7 +43,7 @@ def threshold_of(runs: Sequence[Run], anchors: Anchors) -> Threshold:
             return Threshold(anchors.random, on_the_way(anchors.random, anchors.reference), words)
     start, where = anchors.random, "random actions"
     if start is None:
-        start, where = fmean(run.curve[1][0] for run in runs), "the first evaluations"
+        start, where = fmean(run.returns[0] for run in runs), "the first evaluations"
     words = f"90% of the way from {where} to the final score of `{baseline}`"
     return Threshold(start, on_the_way(start, means[baseline]), words)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jamba_rl.lab.agent import ALGORITHMS
-from jamba_rl.lab.report import make_study, report, runs
+from jamba_rl.lab.report import make_study, report, schema
 from tests.conftest import Outcome
 from tests.lab.report.runs import words_of, write_run
 
@@ -164,4 +164,4 @@ def test_damaged_provenance_costs_no_run(results: Path) -> None:
 
 
 def test_the_algorithms_are_those_that_can_be_trained() -> None:
-    assert set(runs.ALGORITHMS) == set(ALGORITHMS)
+    assert set(schema.ALGORITHMS) == set(ALGORITHMS)

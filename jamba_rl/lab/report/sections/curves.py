@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jamba_rl.lab.report.page import Chart, Line, Section
+from jamba_rl.lab.report.runs import Run
 from jamba_rl.lab.report.sections.efficiency import first_there
 from jamba_rl.lab.report.study import Study
 from jamba_rl.lab.run import file_name
@@ -24,7 +25,7 @@ def curves(study: Study) -> Section:
         "Learning curves",
         words=[
             "Return of deterministic evaluation episodes over env steps: the mean of all seeds, and its 95% bootstrap "
-            "interval as a band."
+            "interval as a band. A run that ended early keeps its last value to the end of its budget."
         ],
         parts=[curve_chart(study, env) for env in study.envs],
     )
@@ -55,9 +56,8 @@ def _in_sight(anchors: Anchors, lines: Sequence[Line]) -> list[tuple[float, str]
 
 
 def _line(study: Study, env: str, agent: str) -> Line:
-    runs = {run.seed: run.evaluations.set_index("step").mean_reward for run in study.runs_of(agent, env)}
-    # where a run has no value, the mean of the others would be one of other seeds
-    table = _thinned(pd.DataFrame(runs).dropna())
+    runs = study.runs_of(agent, env)
+    table = _thinned(_together(runs))
     centre, low, high = curve_band(table.to_numpy().T)
     band = {} if np.isnan(low).any() else {"low": low.tolist(), "high": high.tolist()}
     return Line(
@@ -67,6 +67,16 @@ def _line(study: Study, env: str, agent: str) -> Line:
         runs={seed: table[seed].tolist() for seed in table} if len(runs) > 1 else {},
         **band,
     )
+
+
+def _together(runs: Sequence[Run]) -> pd.DataFrame:
+    """Returns by step and seed, at every step that one of the runs was evaluated at and all of them had come to.
+
+    Between two evaluations a curve is the line that is drawn there. Where a run has no value at all, the mean of the
+    others would be one of other seeds.
+    """
+    curves = {run.seed: pd.Series(returns, steps) for run in runs for steps, returns in [run.curve]}
+    return pd.DataFrame(curves).interpolate(method="index", limit_area="inside").dropna()
 
 
 def _thinned(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,8 +10,9 @@ from jamba_rl import catalogue
 from jamba_rl.lab.report.numbers import listed, percent
 from jamba_rl.lab.report.order import in_order
 from jamba_rl.lab.report.page import Section
-from jamba_rl.lab.report.runs import PARTS, Run
+from jamba_rl.lab.report.runs import Run
 from jamba_rl.lab.report.same import differences
+from jamba_rl.lab.report.schema import PARTS
 from jamba_rl.lab.report.study import Study
 
 WORDS = {"seed", "device", "video_every", "agent.name", "agent.description", "agent.network"}

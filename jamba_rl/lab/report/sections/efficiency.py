@@ -38,7 +38,7 @@ def first_there(study: Study, env: str) -> str:
     threshold, needed = study.thresholds[env], _needed(study, env)
     score = f"{number(threshold.score, decimals([threshold.score]))}, {threshold.words},"
     if not needed:
-        budget = study.scores.steps[study.scores.env == env].max()
+        budget = study.scores.budget[study.scores.env == env].max()
         return f"No agent has half of its runs at {score} within {budget:,} steps."
     first, *later = needed
     text = f"Half of the runs of {listed(needed[first])} reach {score} within {number(first)} steps"
@@ -69,7 +69,7 @@ def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
     rows = study.of(agent, env)
     needed, area = (study.values(agent, env, name) for name in ("steps_to_threshold", "area_under_curve"))
     digits = decimals(study.scores.area_under_curve[study.scores.env == env])
-    budget, median, mean_area = rows.steps.max(), bootstrap([needed], median_steps), bootstrap([area], mean)
+    budget, median, mean_area = rows.budget.max(), bootstrap([needed], median_steps), bootstrap([area], mean)
     ends = f"[{steps(median.low, budget)}, {steps(median.high, budget)}]" if median.known else interval(median)
     anchors = study.anchors[env]
     return [

@@ -119,7 +119,7 @@ def _reached(study: Study, env: str, agent: str, baseline: str) -> Reached:
     return Reached(
         after=np.array([steps_below(*curve, threshold) for curve in curves]),
         by=np.array([steps_to_reach(*curve, threshold) for curve in curves]),
-        budget=np.array([float(run.result.step) for run in runs]),
+        budget=np.array([float(run.budget) for run in runs]),
     )
 
 
@@ -197,7 +197,7 @@ def _own_row(study: Study, env: str, agent: str) -> list[Cell | str]:
     return [
         Cell(agent, agent=agent),
         number(rows.final.mean(), digits),
-        steps(own, rows.steps.max()),
+        steps(own, rows.budget.max()),
         number(rows.std_in_training.mean(), digits),
         number(coefficient_of_variation(study.values(agent, env)), 2),
         number(rows.peak.mean(), digits),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamba_rl.lab.report.numbers import decimals, interval, number
+from jamba_rl.lab.report.numbers import decimals, interval, number, plural
 from jamba_rl.lab.report.page import Bar, Bars, Cell, Section, Table
 from jamba_rl.lab.report.sections.lead import lead_on, leaders
 from jamba_rl.lab.report.study import Study, by_task
 from jamba_rl.lab.run import file_name
 from jamba_rl.lab.stats import bootstrap, iqm, mean
+from jamba_rl.lab.stop import Stop
 
 SCALE = ("normalised 0: random actions", "normalised 1: reference", "who that is")
 COLUMNS = ("agent", "seeds", "steps", "mean", "95% interval", "IQM", "std", "worst", "best", "normalised", "parameters")
@@ -26,11 +27,29 @@ def scores(study: Study) -> Section:
             "one. Mean, 95% bootstrap interval of the mean, interquartile mean, standard deviation and extremes are "
             "over seeds."
         ],
+        points=_endings(study),
         parts=[
             *(final_bars(study, env) for env in study.envs),
             Table(COLUMNS, by_task(study, lambda *who: _row(study, *who))),
             Table(SCALE, [(env, _scale_of(study, env)) for env in study.envs], frozenset({SCALE[2]})),
         ],
+    )
+
+
+def _endings(study: Study) -> list[str]:
+    """How many runs were ended because they were good enough, a sentence for every condition."""
+    stops = dict.fromkeys(run.stop for run in study.runs if run.stop is not None and run.ended_early)
+    return [_ending(study, stop) for stop in stops]
+
+
+def _ending(study: Study, stop: Stop) -> str:
+    might = [run for run in study.runs if run.stop == stop]
+    ended = sum(run.ended_early for run in might)
+    often = f" {stop.times} times in a row" if stop.times > 1 else ""
+    return (
+        f"{ended:,} of {plural(len(might), 'run')} ended early, when `{stop.metric}` was at least {stop.at:g}{often}. "
+        "Their final score is of the evaluations that were made, the last of which are good by choice; curves and "
+        "areas keep the last value to the end of the budget."
     )
 
 
@@ -55,7 +74,7 @@ def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
     return [
         Cell(agent, agent=agent),
         str(len(rows)),
-        f"{rows.steps.max():,}",
+        _range(rows.steps.min(), rows.steps.max()),
         Cell(number(final.mean(), digits), best=len(means) > 1 and means[agent] == max(means.values())),
         interval(bootstrap([final], mean), digits),
         number(float(iqm([final])), digits),
@@ -65,6 +84,10 @@ def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
         number(normalised, 2),
         size(rows.parameters.iloc[0], rows.active_parameters.iloc[0]),
     ]
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def size(total: int, active: int) -> str:
