@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from math import inf, isfinite, isinf, isnan
 
-from jamba_rl.lab.stats import Interval
+from jamba_rl.lab.stats import Chance, Interval
 
 NOTHING = "\N{EN DASH}"
 
@@ -63,15 +63,13 @@ def estimate(found: Interval, digits: int = 0) -> str:
     return f"{number(found.value, digits)} {interval(found, digits) if found.known else '(no interval)'}"
 
 
-def verdict(by: Interval, runs: int) -> str:
+def verdict(chance: Chance, runs: int) -> str:
     """Whether chance makes a difference of so many runs a side.
 
-    >>> verdict(Interval(2.0, 1.0, 3.0), 5), verdict(Interval(2.0), 1)
-    ('more than chance at 5 seeds', 'which one seed cannot tell from chance')
+    >>> verdict(Chance.MAYBE, 5), verdict(Chance.UNKNOWN, 1)
+    ('not more than chance at 5 seeds', 'too few seeds to tell (1)')
     """
-    if not by.known:
-        return "which one seed cannot tell from chance"
-    return f"{'not ' if by.holds(0) else ''}more than chance at {plural(runs, 'seed')}"
+    return f"{chance} ({runs})" if chance is Chance.UNKNOWN else f"{chance} at {plural(runs, 'seed')}"
 
 
 def percent_interval(found: Interval, sign: str = "+") -> str:

@@ -18,14 +18,16 @@ from jamba_rl.lab.stats.curves import (
 )
 from jamba_rl.lab.stats.efficiency import Reached, fewer_steps, median_steps
 from jamba_rl.lab.stats.gap import gap_closed, gap_size
-from jamba_rl.lab.stats.improvement import probability_of_improvement, relative_improvement
+from jamba_rl.lab.stats.improvement import mean_difference, probability_of_improvement, relative_improvement
 from jamba_rl.lab.stats.normalise import Anchors, normalise
+from jamba_rl.lab.stats.permutation import Chance, permutation_test, tell
 from jamba_rl.lab.stats.profiles import Profile, performance_profile
 from jamba_rl.lab.stats.spread import coefficient_of_variation, spread, spread_change
 
 __all__ = [
     "Anchors",
     "CLAIMS",
+    "Chance",
     "Claim",
     "Interval",
     "Profile",
@@ -43,9 +45,11 @@ __all__ = [
     "iqm",
     "judge",
     "mean",
+    "mean_difference",
     "median_steps",
     "normalise",
     "performance_profile",
+    "permutation_test",
     "probability_of_improvement",
     "relative_improvement",
     "roughness",
@@ -53,4 +57,5 @@ __all__ = [
     "spread_change",
     "steps_below",
     "steps_to_reach",
+    "tell",
 ]

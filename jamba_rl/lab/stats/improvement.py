@@ -6,8 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jamba_rl.lab.stats.aggregate import mean
 from jamba_rl.lab.stats.bootstrap import Scores
 from jamba_rl.lab.stats.ratio import change
+
+
+def mean_difference(ours: Sequence[Scores], theirs: Sequence[Scores]) -> Scores:
+    """Mean score of ours minus mean score of theirs, averaged over tasks.
+
+    >>> float(mean_difference([np.array([3.0, 5])], [np.array([1.0])]))
+    3.0
+    """
+    return mean(ours) - mean(theirs)
 
 
 def probability_of_improvement(ours: Sequence[Scores], theirs: Sequence[Scores]) -> Scores:

@@ -43,12 +43,15 @@ def test_in_short_says_whether_a_lead_is_more_than_chance(tmp_path: Path) -> Non
     flat(tmp_path / "runs", "ppo-lstm", "a", [10.0, 11, 12, 13, 14])
     flat(tmp_path / "runs", "ppo-jamba", "b", [0.0, 100, 50])
     flat(tmp_path / "runs", "ppo-lstm", "b", [40.0, 10, 70])
-    first, second = (part.finding for part in section(tmp_path, "scores").parts[:2])  # type: ignore[union-attr]
+    flat(tmp_path / "runs", "ppo-jamba", "c", [0.0, 100, 50, 20, 80])
+    flat(tmp_path / "runs", "ppo-lstm", "c", [40.0, 10, 70, 20, 50])
+    first, second, third = (part.finding for part in section(tmp_path, "scores").parts[:3])  # type: ignore[union-attr]
     assert first.startswith("`ppo-jamba` scores 102 [101, 103], ahead of `ppo-lstm` by 90 [")
     assert ", more than chance at 5 seeds. A run of `ppo-jamba` beats one of `ppo-lstm` 100% of the time." in first
-    assert "not more than chance at 3 seeds" in second
+    assert "too few seeds to tell (3)" in second
+    assert ", not more than chance at 5 seeds." in third
     scores = section(tmp_path, "found").points[0]
-    assert scores == "**Scores**: Of 2 tasks, the best mean is that of `ppo-jamba` on 2; on `a` by more than chance."
+    assert scores == "**Scores**: Of 3 tasks, the best mean is that of `ppo-jamba` on 3; on `a` by more than chance."
 
 
 def test_the_memory_gap_is_between_the_mlp_and_its_sighted_self(tmp_path: Path) -> None:
@@ -64,7 +67,7 @@ def test_the_memory_gap_is_between_the_mlp_and_its_sighted_self(tmp_path: Path) 
         "blind | ppo-jamba | 11.0 | 71.0 | 91.0 | 75% | [73%, 77%]",
         "blind | ppo-mlp-framestack | 11.0 | 51.0 | 91.0 | 50% | [49%, 51%]",
     ]
-    assert found.points == []
+    assert found.points == ["Too few seeds to tell whether the gap on `blind` is more than chance."]
 
 
 def test_a_gap_within_its_own_interval_is_named_and_counts_in_no_mean(tmp_path: Path) -> None:
@@ -163,9 +166,27 @@ def test_of_single_runs_nothing_is_surer_than_chance(tmp_path: Path) -> None:
         flat(tmp_path / "runs", "ppo-jamba", env, [90.0], over=OPEN)
         flat(tmp_path / "runs", "ppo-mlp", env, [10.0], over=OPEN)
     said = section(tmp_path, "aggregate").finding
-    assert (
-        "0.90 (no interval), ahead of `ppo-mlp` by 0.80 (no interval), which one seed cannot tell from chance" in said
-    )
+    assert "0.90 (no interval), ahead of `ppo-mlp` by 0.80 (no interval), too few seeds to tell (1)." in said
+
+
+@pytest.mark.parametrize(
+    ("seeds", "verb"), [(3, "has too few seeds to be told from"), (5, "mostly beats"), (-5, "is mostly beaten by")]
+)
+def test_who_mostly_beats_whom_takes_five_seeds(tmp_path: Path, seeds: int, verb: str) -> None:
+    sign = 1 if seeds > 0 else -1
+    for env in ("a", "b"):
+        flat(tmp_path / "runs", "ppo-jamba", env, [sign * (90.0 + i) for i in range(abs(seeds))], over=OPEN)
+        flat(tmp_path / "runs", "ppo-mlp", env, [sign * (10.0 + i) for i in range(abs(seeds))], over=OPEN)
+    (group,) = section(tmp_path, "aggregate").parts
+    assert group.parts[1].finding == f"`ppo-jamba` {verb} `ppo-mlp`."  # type: ignore[union-attr]
+
+
+def test_a_gap_of_equals_is_left_out_though_its_interval_is_narrow(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-mlp", "open", [14.3, 15.3, 16.3, 17.3, 12.3], over=OPEN)
+    flat(tmp_path / "runs", "ppo-mlp", "blind", [12.0, 13, 14, 15, 10], over=HIDDEN)
+    flat(tmp_path / "runs", "ppo-jamba", "blind", [13.0] * 5, over=HIDDEN)
+    (point,) = [each for each in section(tmp_path, "memory").points if each.startswith("`blind` is left out")]
+    assert ", 2.30 [0.10, 4.30], is no gap that these runs can tell from chance" in point
 
 
 def test_spread_is_that_of_seeds_and_that_within_a_run(tmp_path: Path) -> None:
@@ -272,7 +293,7 @@ def test_a_transferred_backbone_is_measured_against_the_same_agent_from_nothing(
     flat(tmp_path / "runs", "moved", "a", [150.0, 150.0], over=merge(OPEN, start))
     flat(tmp_path / "runs", "moved-too", "b", [1.0], over=merge(OPEN, start))
     found = section(tmp_path, "transfer")
-    assert found.finding == "From `pendulum` to `a`: +50% [+50%, +50%], more than chance."
+    assert found.finding == "From `pendulum` to `a`: +50% [+50%, +50%], too few seeds to tell (2)."
     table = rows(found)
     assert table[0].startswith("a | moved | `ppo-jamba` on `pendulum` | +50% | [+50%, +50%] | +50% |")
     assert table[0].endswith("2 seeds, 2 from nothing")

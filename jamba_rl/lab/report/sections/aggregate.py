@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from jamba_rl.lab.report.blocks import Block, blocks
@@ -10,16 +12,20 @@ from jamba_rl.lab.report.order import OURS, kind
 from jamba_rl.lab.report.page import Bar, Bars, Chart, Group, Line, Section
 from jamba_rl.lab.report.study import Study
 from jamba_rl.lab.stats import (
+    Chance,
     Interval,
     bootstrap,
     bootstrap_pair,
     iqm,
     performance_profile,
     probability_of_improvement,
+    tell,
 )
+from jamba_rl.lab.stats.bootstrap import Scores
 
 THRESHOLDS = 101  # of a profile
 MOST_NAMES = 4  # in a title
+TELLS = ("mostly beats", "is mostly beaten by", "cannot be told from", "has too few seeds to be told from")
 
 
 def aggregate(study: Study) -> Section | None:
@@ -69,12 +75,17 @@ def _best(study: Study, block: Block) -> str:
     """The two highest interquartile means, and whether chance makes the difference."""
     strata = {agent: block.strata(study, agent) for agent in block.agents}
     first, second, *_ = sorted(strata, key=lambda agent: -float(iqm(strata[agent])))
-    top, by = bootstrap(strata[first], iqm), bootstrap_pair(strata[first], strata[second], lambda a, b: iqm(a) - iqm(b))
+    pair = (strata[first], strata[second], _iqm_difference)
+    top, by, chance = bootstrap(strata[first], iqm), bootstrap_pair(*pair), tell(*pair)
     fewest = min(len(runs) for agent in (first, second) for runs in strata[agent])
     return (
         f"`{first}` has the highest interquartile mean, {estimate(top, 2)}, ahead of `{second}` by {estimate(by, 2)}, "
-        f"{verdict(by, fewest)}."
+        f"{verdict(chance, fewest)}."
     )
+
+
+def _iqm_difference(ours: Sequence[Scores], theirs: Sequence[Scores]) -> Scores:
+    return iqm(ours) - iqm(theirs)
 
 
 def _iqm(study: Study, block: Block, suffix: str) -> Bars:
@@ -109,27 +120,34 @@ def _profiles(study: Study, block: Block, suffix: str) -> Chart:
 
 def _improvement(study: Study, block: Block, ours: str, suffix: str) -> Bars:
     mine = block.strata(study, ours)
-    found = {
-        agent: bootstrap_pair(mine, block.strata(study, agent), probability_of_improvement)
-        for agent in block.agents
-        if agent != ours
-    }
+    others = {agent: block.strata(study, agent) for agent in block.agents if agent != ours}
+    found = {agent: bootstrap_pair(mine, runs, probability_of_improvement) for agent, runs in others.items()}
+    chances = {agent: tell(mine, runs, _edge) for agent, runs in others.items()}
     bars = [Bar(agent, each, percent_estimate(each)) for agent, each in found.items()]
     return Bars(
         f"all-improvement{suffix}",
         "Probability of improvement",
         bars,
-        finding=_tells(ours, found),
+        finding=_tells(ours, found, chances),
         label=f"chance that {ours} scores more",
         marks=[(0.5, "even")],
         share=True,
     )
 
 
-def _tells(ours: str, found: dict[str, Interval]) -> str:
+def _edge(ours: Sequence[Scores], theirs: Sequence[Scores]) -> Scores:
+    return probability_of_improvement(ours, theirs) - 0.5
+
+
+def _tells(ours: str, found: Mapping[str, Interval], chances: Mapping[str, Chance]) -> str:
     """Whom an agent is better or worse than, and of whom that is not known."""
-    better = [agent for agent, each in found.items() if each.known and each.low > 0.5]
-    worse = [agent for agent, each in found.items() if each.known and each.high < 0.5]
-    open_ = [agent for agent in found if agent not in (*better, *worse)]
-    parts = [("mostly beats", better), ("is mostly beaten by", worse), ("cannot be told from", open_)]
-    return f"`{ours}` {'; '.join(f'{verb} {listed(agents)}' for verb, agents in parts if agents)}."
+    groups: dict[str, list[str]] = {verb: [] for verb in TELLS}
+    for agent, each in found.items():
+        groups[_verb(each, chances[agent])].append(agent)
+    return f"`{ours}` {'; '.join(f'{verb} {listed(agents)}' for verb, agents in groups.items() if agents)}."
+
+
+def _verb(beats: Interval, chance: Chance) -> str:
+    better, worse, same, unknown = TELLS
+    known = better if beats.value > 0.5 else worse
+    return {Chance.NO: known, Chance.MAYBE: same, Chance.UNKNOWN: unknown}[chance]

@@ -21,7 +21,7 @@ from jamba_rl.lab.report.order import FRAMES, MEMORYLESS, OURS, kind
 from jamba_rl.lab.report.page import Bar, Bars, Cell, Section, Table
 from jamba_rl.lab.report.study import Study
 from jamba_rl.lab.run import file_name
-from jamba_rl.lab.stats import Interval, bootstrap, bootstrap_pair, gap_closed, gap_size
+from jamba_rl.lab.stats import Chance, Interval, bootstrap, bootstrap_pair, gap_closed, gap_size, tell
 
 COLUMNS = ("agent", "memoryless", "score", "sighted MLP", "gap closed", "95% interval")
 Key = tuple[str, str]  # env and part
@@ -34,7 +34,7 @@ def memory(study: Study) -> Section | None:
         return None
     missing = {key: text for key in keys if (text := _missing(study, *key))}
     gaps = _gaps(study)
-    closed = _open(gaps)
+    closed = _open(study, gaps)
     rows = [(env, _row(study, env, part, agent)) for env, part in closed for agent in _agents(study, env, part)]
     return Section(
         "memory",
@@ -47,6 +47,7 @@ def memory(study: Study) -> Section | None:
         points=[
             *missing.values(),
             *(_within(key, gap, study) for key, gap in gaps.items() if key not in closed),
+            *_few(study, closed),
             *_frames(study, keys),
         ],
         parts=[
@@ -58,7 +59,7 @@ def memory(study: Study) -> Section | None:
 
 def closes(study: Study) -> str:
     """What a Jamba closes on average, and next to it what a few frames do; nothing where it was not measured."""
-    gaps = _open(_gaps(study))
+    gaps = _open(study, _gaps(study))
     texts = []
     for part in ("ppo", "sac"):
         agents = [f"{part}-{OURS}", f"{part}-{FRAMES}"]
@@ -90,9 +91,18 @@ def _gaps(study: Study) -> dict[Key, Interval]:
     return {key: _gap(study, *key) for key in _keys(study) if not _missing(study, *key)}
 
 
-def _open(gaps: Mapping[Key, Interval]) -> dict[Key, Interval]:
-    """Those that are there beyond chance: a share of no gap means nothing."""
-    return {key: gap for key, gap in gaps.items() if gap.known and gap.low > 0}
+def _open(study: Study, gaps: Mapping[Key, Interval]) -> dict[Key, Interval]:
+    """Those that are there beyond chance, or beyond their interval where seeds are too few to tell.
+
+    A share of no gap means nothing.
+    """
+    there = {key: gap for key, gap in gaps.items() if gap.known and gap.low > 0}
+    return {key: gap for key, gap in there.items() if _chance(study, *key) is not Chance.MAYBE}
+
+
+def _chance(study: Study, env: str, part: str) -> Chance:
+    blind, sighted = _anchors(study, env, part)
+    return tell([study.values(*sighted)], [study.values(*blind)], gap_size)
 
 
 def _agents(study: Study, env: str, part: str) -> list[str]:
@@ -122,6 +132,12 @@ def _within(key: Key, gap: Interval, study: Study) -> str:
         f"`{env}` is left out: what `{mlp}` gains by seeing everything (`{sighted}`), {number(gap.value, digits)} "
         f"{interval(gap, digits)}, is no gap that these runs can tell from chance."
     )
+
+
+def _few(study: Study, closed: Iterable[Key]) -> list[str]:
+    """Gaps whose runs are too few."""
+    few = [env for env, part in closed if _chance(study, env, part) is Chance.UNKNOWN]
+    return [f"{Chance.UNKNOWN.capitalize()} whether the gap on {listed(few)} is more than chance."] if few else []
 
 
 def _frames(study: Study, keys: Sequence[Key]) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jamba_rl.lab.report.numbers import NOTHING, percent, percent_estimate, percent_interval, plural
+from jamba_rl.lab.report.numbers import NOTHING, percent, percent_estimate, percent_interval, plural, verdict
 from jamba_rl.lab.report.page import Cell, Section, Table
 from jamba_rl.lab.report.study import Study, by_task
-from jamba_rl.lab.stats import Interval, bootstrap_pair, relative_improvement
+from jamba_rl.lab.stats import Interval, bootstrap_pair, mean_difference, relative_improvement, tell
 
 COLUMNS = ("agent", "backbone from", "final reward", "95% interval", "mean reward", "95% interval", "seeds")
 
@@ -64,8 +64,9 @@ def _change(study: Study, found: Transfer, column: str) -> Interval:
 
 def _sentence(study: Study, found: Transfer) -> str:
     change = _change(study, found, "final")
-    sure = "more than chance" if change.known and not change.holds(0) else "which is not more than chance"
-    said = f"{percent_estimate(change, '+')}, {sure}"
+    finals = [study.values(agent, found.env) for agent in (found.agent, found.plain)]
+    chance = tell(finals[:1], finals[1:], mean_difference)
+    said = f"{percent_estimate(change, '+')}, {verdict(chance, min(map(len, finals)))}"
     known = said if np.isfinite(change.value) else "not measured, for want of the score of random actions"
     return f"From `{found.origin}` to `{found.env}`: {known}."
 
