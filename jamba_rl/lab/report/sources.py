@@ -55,9 +55,9 @@ def sources(study: Study) -> Section:
             "Intervals, interquartile mean, profiles and probability of improvement follow Agarwal et al. 2021, Deep "
             "reinforcement learning at the edge of the statistical precipice: percentile bootstrap, runs resampled "
             "within tasks, from a fixed seed. With few runs such intervals are too narrow: of normal scores they hold "
-            "the mean in 84% of cases with 5 seeds and in 90% with 10. So it is not by them that a difference is called "
-            "more than chance, but by a permutation test: fewer than 5% of all ways to deal out the runs of each task "
-            "to the two agents differ as much. With fewer than 5 seeds a side nothing is told.",
+            "the mean in 84% of cases with 5 seeds and in 90% with 10. So a difference is called more than "
+            "chance by a permutation test: if fewer than 5% of all ways to deal out the runs of each task to the two "
+            "agents differ as much. With fewer than 5 seeds a side nothing is told.",
         ],
     )
 
