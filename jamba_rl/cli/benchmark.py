@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jamba_rl.lab.experiment.benchmark import Outcome
     from jamba_rl.lab.experiment.launch import Launcher
 
-FAILED = 1  # some run did
+FAILED = 1  # some run did, or cannot be reported
 LAUNCHERS = ("local", "ray")
 
 
@@ -48,7 +48,7 @@ def benchmark(
 
     Runs that are done are kept, and those that were cut off go on from their newest checkpoint: the same command again
     is always right. A run that fails leaves its traceback in error.txt in its folder, and the others go on (exit
-    code 1).
+    code 1); so it is with one whose files are damaged.
 
     **Examples**
 
@@ -80,7 +80,7 @@ def benchmark(
     _show(outcome)
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if outcome.failed:
+    if outcome.failed or (outcome.report is not None and outcome.report.left_out):
         raise typer.Exit(FAILED)
 
 
@@ -103,4 +103,4 @@ def _show(outcome: Outcome) -> None:
     if outcome.interrupted:
         print("stopped   checkpoints are written; the same command again goes on")
     if outcome.report is not None:
-        print(f"written   {outcome.report}")
+        print(f"written   {outcome.report.markdown}")

@@ -16,7 +16,7 @@ from jamba_rl.lab.experiment.schedule import run_jobs
 from jamba_rl.lab.experiment.show import Lines, LiveTable
 from jamba_rl.lab.experiment.state import Watcher
 from jamba_rl.lab.lock import alone_in
-from jamba_rl.lab.report import report
+from jamba_rl.lab.report import Report, make_report, name_left_out
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Outcome:
     """How an experiment ended.
 
     :ivar done: how many runs came to their end, now or earlier
-    :ivar failed: runs with the last words of their workers
+    :ivar failed: runs with the last words of their workers, or what of them is damaged
     :ivar report: None if there is nothing to report, or somebody stopped it
     """
 
@@ -32,7 +32,7 @@ class Outcome:
     done: int
     failed: dict[Job, str]
     interrupted: bool
-    report: Path | None
+    report: Report | None
 
 
 def benchmark(
@@ -48,20 +48,23 @@ def benchmark(
     :param make_launcher: called when it is known that there is no mistake in the config
     :param out: results folder; default ``results/NAME``
     :param live: show a live table instead of plain lines
-    :raises UserError: before anything starts
+    :raises UserError: before anything starts; or if there is nothing that can be reported
     """
     experiment = read_experiment(name)
     results = out or Path("results") / experiment.name
     jobs = make_jobs(experiment, results, wishes)
-    sizes = measure_sizes(jobs)
-    notes = notes_on(jobs, experiment, sizes)
-    with closing(make_launcher()) as launcher, alone_in(results):
-        write(experiment, results, sizes, notes)
-        for note in notes:
-            print(f"note: {note}", file=sys.stderr)
-        with closing((LiveTable if live else Lines)(Watcher(jobs, launcher.workers))) as show:
-            progress = run_jobs(jobs, launcher, show)
-    done = sum(job.done for job in jobs)
-    interrupted = progress.interrupted > 0
-    path = report(results) if done and not interrupted else None
-    return Outcome(tuple(jobs), done, progress.failed, interrupted, path)
+    with alone_in(results):
+        sizes = measure_sizes(jobs)
+        notes = notes_on(jobs, experiment, sizes)
+        with closing(make_launcher()) as launcher:
+            write(experiment, results, sizes, notes)
+            for note in notes:
+                print(f"note: {note}", file=sys.stderr)
+            with closing((LiveTable if live else Lines)(Watcher(jobs, launcher.workers))) as show:
+                progress = run_jobs(jobs, launcher, show)
+        done = sum(job.done and job not in progress.failed for job in jobs)
+        interrupted = progress.interrupted > 0
+        written = make_report(results) if done and not interrupted else None
+    if written is not None:
+        name_left_out(written)
+    return Outcome(tuple(jobs), done, progress.failed, interrupted, written)

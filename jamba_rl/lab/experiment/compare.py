@@ -36,8 +36,8 @@ def measure_sizes(jobs: Sequence[Job]) -> Sizes:
 
 
 def _size(job: Job) -> tuple[int, int]:
-    result = Run(job.folder).result() if job.trained else None
-    if result is not None and {"parameters", "active_parameters"} <= result.keys():
+    result = _result(job)
+    if {"parameters", "active_parameters"} <= result.keys():
         return result["parameters"], result["active_parameters"]
     config = job.config
     venv = make_env(config.task, config.part.n_envs, config.seed)
@@ -46,6 +46,14 @@ def _size(job: Job) -> tuple[int, int]:
     finally:
         venv.close()
     return size.total, size.active
+
+
+def _result(job: Job) -> dict[str, Any]:
+    """What is known of a finished run; nothing where it is damaged."""
+    try:
+        return Run(job.folder).result() or {}
+    except UserError:
+        return {}
 
 
 def notes_on(jobs: Sequence[Job], experiment: Experiment, sizes: Sizes) -> list[str]:

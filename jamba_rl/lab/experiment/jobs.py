@@ -12,6 +12,7 @@ from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import AnyAgent, WindowAgent, load_agent
 from jamba_rl.lab.config import RunConfig, read_config, split_settings
+from jamba_rl.lab.experiment.damage import damage
 from jamba_rl.lab.experiment.left_over import is_left_over
 from jamba_rl.lab.experiment.probe import missing
 from jamba_rl.lab.experiment.spec import Contestant, Experiment, Grid, Probe
@@ -158,10 +159,12 @@ def _said_of(source: str) -> Iterator[None]:
 
 
 def _check_folder(job: Job, source: Path) -> None:
-    """Make sure that a folder is free, or holds this very run.
+    """Make sure that a folder is free, or holds this very run; a damaged one fails by itself, later.
 
     :raises UserError: if it holds another, or anything else
     """
+    if damage(job.folder):
+        return
     if job.begun:
         with _said_of(f"{job.folder} cannot be used; move it away, or give another --out"):
             there = read_config(Run.open(job.folder))
@@ -170,5 +173,9 @@ def _check_folder(job: Job, source: Path) -> None:
                 f"{job.folder} was trained with {where} {one!r}, {source} says {other!r}; move it away, or give "
                 "another --out"
             )
-    elif job.folder.exists() and not (job.folder.is_dir() and all(map(is_left_over, job.folder.iterdir()))):
+    elif (
+        not job.begun
+        and job.folder.exists()
+        and not (job.folder.is_dir() and all(map(is_left_over, job.folder.iterdir())))
+    ):
         raise UserError(f"{job.folder} holds something that is no run; move it away, or give another --out")

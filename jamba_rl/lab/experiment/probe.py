@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
+from jamba_rl.catalogue import UserError
 from jamba_rl.lab.build import load_model
 from jamba_rl.lab.config import RunConfig, read_config
 from jamba_rl.lab.evaluate import PARALLEL_EPISODES, Scores, evaluate
@@ -51,8 +52,18 @@ def missing(folder: Path, probes: Sequence[Probe]) -> list[Probe]:
     """Probes that a run has not been put to yet, the plain one before all."""
     if not probes:
         return []
-    known = [(row["probe"], row["memory"], row["noise"]) for row in Table(folder / PROBES, COLUMNS).rows()]
+    known = [(row["probe"], row["memory"], row["noise"]) for row in _rows(folder / PROBES)]
     return [probe for probe in (Probe(name=PLAIN), *probes) if _written(probe) not in known]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """What is known of probes; nothing of a damaged file."""
+    try:
+        table = Table(path, COLUMNS)
+        table.check_numbers("mean_reward")
+    except UserError:
+        return []
+    return table.rows() if set(COLUMNS) <= set(table.columns) else []
 
 
 def _written(probe: Probe) -> tuple[str, str, str]:
@@ -64,6 +75,8 @@ def put_to(probes: Sequence[Probe], folder: Path) -> None:
     run = Run.open(folder)
     config, model = read_config(run), run.newest()
     assert model is not None
+    if not _rows(folder / PROBES):
+        (folder / PROBES).unlink(missing_ok=True)  # it may be damaged
     table = Table(folder / PROBES, COLUMNS)
     names = {probe.name for probe in probes}
     table.keep(lambda row: row["probe"] not in names)  # nor a last line that a kill cut off

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from jamba_rl.lab.experiment.damage import damage
 from jamba_rl.lab.experiment.jobs import Job
 from jamba_rl.lab.experiment.launch import End, Launcher, Worker
 from jamba_rl.lab.experiment.left_over import ERROR
@@ -30,7 +31,7 @@ class Progress:
     :ivar interrupted: somebody asked to stop; twice: at once
     """
 
-    waiting: deque[Job]
+    waiting: deque[Job] = field(default_factory=deque)
     active: dict[Job, Worker] = field(default_factory=dict)
     failed: dict[Job, str] = field(default_factory=dict)
     tries: dict[Job, int] = field(default_factory=dict)
@@ -40,12 +41,17 @@ class Progress:
 def run_jobs(jobs: Sequence[Job], launcher: Launcher, show: Callable[[Progress], None]) -> Progress:
     """Train all jobs that are not done, the failed ones of earlier times included.
 
-    One that fails leaves its last words in ``error.txt`` in its folder, and the others go on. Ctrl-C or SIGTERM lets
-    every worker write a checkpoint; a second one does not. Whatever ends this ends the workers.
+    One whose folder is damaged fails at once. One that fails leaves its last words in ``error.txt`` in its folder, and
+    the others go on. Ctrl-C or SIGTERM lets every worker write a checkpoint; a second one does not. Whatever ends this
+    ends the workers.
 
     :param show: called again and again with how far it is
     """
-    progress = Progress(deque(job for job in jobs if not job.done))
+    progress = Progress()
+    for job in jobs:
+        if said := damage(job.folder):
+            _fail(progress, job, f"{said}\n")
+    progress.waiting = deque(job for job in jobs if not job.done and job not in progress.failed)
     told_to_stop: set[Job] = set()
     try:
         with _counting_interrupts(progress):

@@ -62,6 +62,16 @@ def test_a_worker_does_what_is_left(trained: Run) -> None:
     assert [(trained.folder / name).stat().st_mtime_ns for name in files] == before  # and it is not trained again
 
 
+@pytest.mark.parametrize("content", ["probe,mean_reward\nplain,3\n", "probe\nplain,1,2\n", "\xff", "probe,memory\n"])
+def test_a_damaged_table_is_made_again(trained: Run, content: str) -> None:
+    put_to(missing(trained.folder, PROBES), trained.folder)
+    whole = (trained.folder / "probes.csv").read_text()
+    (trained.folder / "probes.csv").write_text(content, encoding="latin-1")
+    assert [probe.name for probe in missing(trained.folder, PROBES)] == ["plain", "no-memory", "noisy"]
+    put_to(missing(trained.folder, PROBES), trained.folder)
+    assert (trained.folder / "probes.csv").read_text() == whole
+
+
 def test_a_probe_that_became_another_is_made_again(trained: Run) -> None:
     put_to(missing(trained.folder, PROBES), trained.folder)
     first = scores(trained.folder)
