@@ -201,6 +201,26 @@ def test_spread_is_that_of_seeds_and_that_within_a_run(tmp_path: Path) -> None:
     assert 7 < float(row.split(" | ")[5]) < 10
 
 
+def test_speeds_are_compared_task_by_task_and_where_both_were_run(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    speeds = {"slow": {"ppo-jamba": 100.0, "ppo-mlp": 200.0}, "quick": {"ppo-jamba": 1000.0, "ppo-mlp": 8000.0}}
+    for env, each in speeds.items():
+        for agent, speed in each.items():
+            flat(runs, agent, env, [1.0, 2.0], result={"steps_per_second": speed})
+    flat(runs, "ppo-mlp", "quickest", [1.0] * 9, result={"steps_per_second": 1e6})
+    flat(runs, "ppo-lstm", "slow", [1.0], result={"steps_per_second": 150.0})
+    flat(runs, "sac-mlp", "slow", [1.0], result={"steps_per_second": 5e5})  # of another protocol
+    # a half and an eighth: a quarter
+    said = "`ppo-jamba` trains at 25% of the speed of `ppo-mlp`, the fastest other, on `quick` and `slow`."
+    assert section(tmp_path, "compute").finding == said
+
+
+def test_the_cost_of_a_single_agent_is_compared_with_nothing(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [1.0])
+    flat(tmp_path / "runs", "ppo-mlp", "b", [1.0])
+    assert section(tmp_path, "compute").finding == ""
+
+
 def with_agent(**keys: Any) -> dict[str, Any]:
     return {"agent": keys}
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from jamba_rl.lab.report.numbers import decimals, number, percent
+from collections.abc import Sequence
+from statistics import geometric_mean
+
+import numpy as np
+
+from jamba_rl.lab.report.numbers import decimals, listed, number, percent
 from jamba_rl.lab.report.order import OURS, kind
 from jamba_rl.lab.report.page import Cell, Section, Table
 from jamba_rl.lab.report.sections.scores import size
@@ -29,17 +34,35 @@ def compute(study: Study) -> Section:
 
 
 def fastest(study: Study) -> str:
-    """Who trains fastest, and how a Jamba compares; nothing where there is one agent."""
-    speeds = study.scores.groupby("agent").steps_per_second.median()
-    first = str(speeds.idxmax())
-    ours = [agent for agent in study.agents if kind(agent) == OURS and agent != first]
-    if len(speeds) == 1:
+    """How fast a Jamba trains, or else the first agent, by the fastest of the others; nothing where there is none."""
+    ours = [agent for agent in study.agents if kind(agent) == OURS] or study.agents[:1]
+    return " ".join(_against_fastest(study, agent) for agent in ours).strip()
+
+
+def _against_fastest(study: Study, ours: str) -> str:
+    shares = {
+        agent: _share(study, ours, agent, envs)
+        for agent in study.agents
+        if agent != ours and study.part(agent) == study.part(ours) and (envs := _shared(study, ours, agent))
+    }
+    if not shares:
         return ""
-    text = f"`{first}` trains at {number(speeds[first])} env-steps/s"
-    others = [
-        f"`{agent}` at {number(speeds[agent])}, {percent(speeds[agent] / speeds[first])} of that" for agent in ours
-    ]
-    return f"{'; '.join([text, *others])}."
+    first = min(shares, key=lambda agent: shares[agent])
+    where = listed(_shared(study, ours, first))
+    return f"`{ours}` trains at {percent(shares[first])} of the speed of `{first}`, the fastest other, on {where}."
+
+
+def _shared(study: Study, one: str, other: str) -> list[str]:
+    return [env for env in study.envs if study.has(one, env) and study.has(other, env)]
+
+
+def _share(study: Study, ours: str, theirs: str, envs: Sequence[str]) -> float:
+    """Our env-steps per second in theirs: tasks are not equally fast, so the ratio of each counts alike."""
+    return geometric_mean(_speed(study, ours, env) / _speed(study, theirs, env) for env in envs)
+
+
+def _speed(study: Study, agent: str, env: str) -> float:
+    return float(np.median(study.values(agent, env, "steps_per_second")))
 
 
 def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
