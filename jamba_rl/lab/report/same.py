@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jamba_rl.catalogue import merge
 from jamba_rl.lab.report.runs import LeftOut, Run
 from jamba_rl.lab.report.schema import PARTS
+from jamba_rl.lab.report.younger import grown_up
 
 # between runs of one agent
 MAY_DIFFER = {
@@ -21,7 +21,16 @@ MAY_DIFFER = {
     "task.reference",
     "agent.description",
 }
-WAS_ONCE = {"task": {"protocol": {"stepping": "in-process"}}}  # before it could be chosen
+
+
+class _Absent:
+    """Stands for the value of a key that a config does not have."""
+
+    def __repr__(self) -> str:
+        return "not there"
+
+
+ABSENT = _Absent()
 
 
 def keep_same(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
@@ -94,14 +103,14 @@ def run_differences(one: Run, other: Run) -> Iterator[str]:
 def differences(
     one: Mapping[str, Any], other: Mapping[str, Any], may_differ: set[str], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Where two configs differ, and their values there.
+    """Where two configs differ, and their values there; `ABSENT` where only one has the key.
 
-    A key that only one has is younger than the other, which had its default.
+    A key that is younger than one of them had its default there.
     """
     if not prefix:
-        one, other = _grown_up(one), _grown_up(other)
-    for key in (key for key in one if key in other):
-        where, a, b = f"{prefix}{key}", one[key], other[key]
+        one, other = grown_up(one), grown_up(other)
+    for key in dict.fromkeys([*one, *other]):
+        where, a, b = f"{prefix}{key}", one.get(key, ABSENT), other.get(key, ABSENT)
         if where in may_differ or a == b:
             continue
         # the env's arguments are no keys of ours: one that is not there differs from one that is
@@ -109,7 +118,3 @@ def differences(
             yield from differences(a, b, may_differ, f"{where}.")
         else:
             yield where, a, b
-
-
-def _grown_up(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    return merge(WAS_ONCE, config)

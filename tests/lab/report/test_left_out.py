@@ -116,6 +116,10 @@ def task(**keys: object) -> dict[str, Any]:
         (task(protocol={"stepping": "envpool"}), "task.protocol.stepping is 'in-process' in one and 'envpool' in"),
         (task(protocol={"ppo": {"gamma": 0.5}}), "task.protocol.ppo.gamma is 0.9 in one and 0.5 in the other"),
         (task(kwargs={"g": 9.8, "h": 1}), "task.kwargs is"),
+        (task(noise=0.5), "task.noise is 0.0 in one and 0.5 in the other"),  # which the others do not name
+        ({"agent": {"network": {"decay_min": 0.01}}}, "agent.network.decay_min is None in one and 0.01 in the other"),
+        ({"agent": {"ent_coef": 0.01}}, "task.protocol.ppo.ent_coef is 0.0 in one and 0.01 in the other"),
+        ({"agent": {"some_key": 1}}, "agent.some_key is not there in one and 1 in the other"),
     ],
 )
 @pytest.mark.parametrize("name", ["a-other", "z-other"])
@@ -142,7 +146,8 @@ def test_an_odd_run_does_not_take_a_seed_from_one_of_the_others(results: Path) -
         task(description="in other words", sighted="pendulum"),
         task(reference={"random": 1.0, "score": 2.0}),
         task(protocol={"sac": {"gamma": 0.5}}),  # which no PPO goes by
-        {"agent": {"description": "in other words", "a younger key": 1}},
+        {"agent": {"description": "in other words", "frames": 1, "network": {"decay_min": None}}},
+        {"agent": {"n_epochs": 10, "vf_coef": 0.5}},  # there they stood once
     ],
 )
 def test_what_does_not_count_may_differ(results: Path, over: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from jamba_rl.lab.report.numbers import listed, percent
 from jamba_rl.lab.report.order import in_order
 from jamba_rl.lab.report.page import Section
 from jamba_rl.lab.report.runs import Run
-from jamba_rl.lab.report.same import differences
+from jamba_rl.lab.report.same import ABSENT, differences
 from jamba_rl.lab.report.schema import PARTS
 from jamba_rl.lab.report.study import Study
 
@@ -43,11 +43,7 @@ def _configs(runs: Mapping[str, Run], declared: Sequence[str]) -> Iterator[str]:
     parts = {run.part for run in runs.values()}
     # the part of a protocol that no agent goes by may be anything; two parts are two protocols
     unused = {f"task.protocol.{part}" for part in PARTS if parts != {part}}
-    different = {
-        key
-        for agent in agents[1:]
-        for key, _, _ in differences(runs[agents[0]].config, runs[agent].config, WORDS | unused)
-    }
+    different = {key for agent in agents[1:] for key in _different(runs[agents[0]], runs[agent], WORDS | unused)}
     for key in sorted(different):
         for agent in agents:
             by_key[key][_value(runs[agent].config, key)].append(agent)
@@ -56,6 +52,14 @@ def _configs(runs: Mapping[str, Run], declared: Sequence[str]) -> Iterator[str]:
     for key, agents_by_value in by_key.items():
         values = "; ".join(f"{value} for {listed(in_order(who))}" for value, who in agents_by_value.items())
         yield f"{_what(key, declared)} `{key}` differs: {values}."
+
+
+def _different(one: Run, other: Run, may_differ: set[str]) -> Iterator[str]:
+    """Keys that differ; of agents of unlike algorithms those that both have."""
+    unlike = one.agent.algorithm != other.agent.algorithm
+    for key, a, b in differences(one.config, other.config, may_differ):
+        if not (unlike and (a is ABSENT or b is ABSENT)):
+            yield key
 
 
 def _what(key: str, declared: Sequence[str]) -> str:
