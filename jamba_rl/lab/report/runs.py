@@ -16,10 +16,12 @@ from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.files import Table, read_json
 from jamba_rl.lab.report.schema import Agent, Config, Result, Task
+from jamba_rl.lab.start import Start
 from jamba_rl.lab.stats import final_score
 from jamba_rl.lab.stop import Stop
 
 MARKS = {"config.yaml", "result.json", "evaluations.csv", "provenance.json", "progress.csv", "model.zip", "checkpoints"}
+LARGEST = 1e100  # of a return: sums and squares of more are infinite
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Run:
 
     :ivar config: all of config.yaml
     :ivar stop: when it was to end early
+    :ivar start: what it began with, other than from nothing
     :ivar evaluations: evaluations.csv, in the order of its steps
     :ivar starts: provenance.json; empty if it is missing or damaged
     """
@@ -38,6 +41,7 @@ class Run:
     agent: Agent
     seed: int
     stop: Stop | None
+    start: Start | None
     evaluations: pd.DataFrame
     result: Result
     starts: list[Any]
@@ -132,7 +136,7 @@ def read_run(folder: Path) -> Run:
     config = catalogue.check(Config, data, path)
     result = catalogue.check(Result, read_json(folder / "result.json", dict), folder / "result.json")
     evaluations = _read_evaluations(folder / "evaluations.csv", result.step)
-    who = (config.task, config.agent, config.seed, config.stop)
+    who = (config.task, config.agent, config.seed, config.stop, config.start)
     return Run(folder, data, *who, evaluations, result, _read_starts(folder))
 
 
@@ -152,8 +156,9 @@ def _read_evaluations(path: Path, last_step: int) -> pd.DataFrame:
     if not table.rows():
         raise UserError(f"{path} is missing or has no rows")
     evaluations = pd.DataFrame(table.rows()).apply(pd.to_numeric, errors="coerce").sort_values("step")
-    if not np.isfinite(evaluations[["step", "mean_reward"]].to_numpy()).all():
-        raise UserError(f"{path}: step and mean_reward must be finite")
+    numbers = evaluations[["step", "mean_reward"]].to_numpy()
+    if not (np.isfinite(numbers) & (np.abs(numbers) <= LARGEST)).all():
+        raise UserError(f"{path}: step and mean_reward must be finite, and no larger than {LARGEST:g}")
     if evaluations.step.duplicated().any():
         raise UserError(f"{path} has two rows of one step")
     if evaluations.step.iloc[-1] != last_step:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt, field_validator
+from typing import Annotated
+
+from pydantic import Field, FiniteFloat, PositiveInt, field_validator
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import Data
+from jamba_rl.lab.start import Start
 from jamba_rl.lab.stop import Stop
 
 ALGORITHMS = ("ppo", "sac", "sb3-ppo", "sb3-sac")
 PARTS = ("ppo", "sac")  # of a protocol: an agent goes by the one that its algorithm is named after
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+EnvName = Annotated[str, Field(min_length=1, max_length=200)]  # it is part of the name of a file
 
 
 class Reference(Data, extra="ignore"):
     """Returns that scores are measured by."""
 
-    random: float | None = None
-    score: float | None = None
+    random: FiniteFloat | None = None
+    score: FiniteFloat | None = None
     source: str | None = None
 
 
@@ -29,7 +34,7 @@ class Protocol(Data, extra="ignore"):
 class Task(Data, extra="ignore"):
     """What a report needs to know of a task."""
 
-    name: str
+    name: EnvName
     description: str = ""
     sighted: str | None = None
     reference: Reference | None = None
@@ -39,7 +44,7 @@ class Task(Data, extra="ignore"):
 class Agent(Data, extra="ignore"):
     """What a report needs to know of an agent."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     description: str = ""
     algorithm: str
 
@@ -58,14 +63,15 @@ class Config(Data, extra="ignore"):
     agent: Agent
     seed: int
     stop: Stop | None = None
+    start: Start | None = None
 
 
 class Result(Data, extra="ignore"):
     """What a report needs of result.json; the last two are younger than the rest."""
 
-    step: int
-    steps_per_second: float
-    parameters: int
-    active_parameters: int | None = None
-    predict_ms: float | None = None
-    peak_memory_mb: float | None = None
+    step: PositiveInt
+    steps_per_second: Positive
+    parameters: PositiveInt
+    active_parameters: PositiveInt | None = None
+    predict_ms: Positive | None = None
+    peak_memory_mb: Positive | None = None

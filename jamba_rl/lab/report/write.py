@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from jamba_rl import catalogue
@@ -95,9 +96,13 @@ def tidy_curves(study: Study) -> pd.DataFrame:
     """Every number of every evaluation, one in a row."""
     parts = []
     for run in study.runs:
-        metrics = run.evaluations.drop(columns="seed", errors="ignore")
-        tidy = metrics.melt("step", var_name="metric", value_name="value").assign(**run.who)
-        parts.append(tidy[["agent", "env", "seed", "step", "metric", "value"]])
+        metrics = run.evaluations.drop(columns="seed", errors="ignore").set_index("step")
+        tidy = {
+            "step": np.tile(metrics.index, len(metrics.columns)),
+            "metric": np.repeat(metrics.columns, len(metrics)),
+            "value": metrics.to_numpy().ravel("F"),
+        }
+        parts.append(pd.DataFrame(run.who | tidy))
     return pd.concat(parts, ignore_index=True)
 
 

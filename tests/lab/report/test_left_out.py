@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from jamba_rl.lab.agent import ALGORITHMS
@@ -13,6 +15,7 @@ from jamba_rl.lab.report import make_study, report, schema
 from tests.conftest import Outcome
 from tests.lab.report.runs import words_of, write_run
 
+RESULT = {"step": 20_000, "parameters": 1, "steps_per_second": 1.0}
 DAMAGES = [
     ("config.yaml", None, "has no config.yaml"),
     ("config.yaml", "task: {", "config.yaml: line"),
@@ -25,6 +28,17 @@ DAMAGES = [
     ),
     ("result.json", "{", "result.json is no JSON"),
     ("result.json", '{"step": 1, "steps_per_second": 1}', "result.json: key 'parameters' is missing"),
+    *(
+        ("result.json", json.dumps(RESULT | {key: value}), f"result.json: {key}: must be ")
+        for key, value in {
+            "parameters": 0,
+            "active_parameters": 0,
+            "steps_per_second": float("nan"),
+            "predict_ms": float("inf"),
+            "peak_memory_mb": -1.0,
+            "step": 0,
+        }.items()
+    ),
     ("evaluations.csv", None, "evaluations.csv is missing or has no rows"),
     ("evaluations.csv", "step,mean_reward\n", "evaluations.csv is missing or has no rows"),
     ("evaluations.csv", "mean_reward\n1\n", "evaluations.csv has no column 'step'"),
@@ -32,6 +46,11 @@ DAMAGES = [
     ("evaluations.csv", "step,mean_reward\n1,much\n", "evaluations.csv: mean_reward must be a number, was 'much'"),
     ("evaluations.csv", "step,mean_reward\n20000,nan\n", "evaluations.csv: step and mean_reward must be finite"),
     ("evaluations.csv", "step,mean_reward\n1,2\n1,3\n", "evaluations.csv has two rows of one step"),
+    (
+        "evaluations.csv",
+        "step,mean_reward\n20000,-1e308\n",
+        "evaluations.csv: step and mean_reward must be finite, and",
+    ),
     (
         "evaluations.csv",
         "step,mean_reward\n1000,2\n2000,3\n",
@@ -160,6 +179,45 @@ def test_stepping_was_in_process_before_it_could_be_chosen(results: Path) -> Non
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("    stepping: in-process\n", ""))
     assert "stepping" not in (run / "config.yaml").read_text()
     assert len(make_study(results).left_out) == 0
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"start": {"env": "a"}}, "config.yaml: key 'start.agent' is missing"),
+        ({"start": "x"}, "config.yaml: start: must be"),
+        ({"stop": {"at": "high"}}, "config.yaml: stop.at: must be"),
+        (task(reference={"random": float("nan")}), "config.yaml: task.reference.random: must be a finite number"),
+        (task(reference={"random": 0.0, "score": float("inf")}), "config.yaml: task.reference.score: must be"),
+        (task(protocol={"steps": 0}), "config.yaml: task.protocol.steps: must be"),
+        (task(name="a" * 201), "config.yaml: task.name: "),
+    ],
+)
+def test_a_config_that_makes_no_sense_costs_its_run_alone(results: Path, over: dict[str, Any], said: str) -> None:
+    write_run(results / "runs/odd", "ppo-jamba", 5, [-1.0], over=over)
+    report(results)
+    assert f"- `runs/odd`: {said}" in (results / "report.md").read_text()
+
+
+@pytest.mark.parametrize("column", ["value", "metric", "env", "agent", "level_0"])
+def test_a_table_may_have_columns_of_any_name(results: Path, column: str) -> None:
+    path = results / "runs/jamba-1/evaluations.csv"
+    path.write_text(f"step,mean_reward,{column}\n1000,-5,1.5\n20000,-4,2.5\n")
+    report(results)
+    curves = pd.read_csv(results / "curves.csv").query("agent == 'ppo-jamba' and seed == 1 and metric == @column")
+    assert curves.value.tolist() == [1.5, 2.5]
+
+
+def test_seeds_that_share_no_step_have_no_curve(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/0", "ppo-jamba", 0, [1.0], env="a")
+    write_run(tmp_path / "runs/1", "ppo-jamba", 1, [1.0], env="a", result={"step": 1500})
+    path = tmp_path / "runs/1/evaluations.csv"
+    path.write_text(path.read_text().replace("\n1000,", "\n1500,"))
+    text = report(tmp_path).read_text()
+    assert "| a | ppo-jamba | 2 |" in text
+    assert "(figures/a.svg)" not in text
+    write_run(tmp_path / "runs/2", "ppo-mlp", 0, [1.0], env="a")
+    assert "(figures/a.svg)" in report(tmp_path).read_text()
 
 
 def test_damaged_provenance_costs_no_run(results: Path) -> None:

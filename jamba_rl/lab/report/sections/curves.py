@@ -27,13 +27,13 @@ def curves(study: Study) -> Section:
             "Return of deterministic evaluation episodes over env steps: the mean of all seeds, and its 95% bootstrap "
             "interval as a band. A run that ended early keeps its last value to the end of its budget."
         ],
-        parts=[curve_chart(study, env) for env in study.envs],
+        parts=[chart for env in study.envs if (chart := curve_chart(study, env)).lines],
     )
 
 
 def curve_chart(study: Study, env: str) -> Chart:
-    """Curves of all agents on an env."""
-    lines = [_line(study, env, agent) for agent in study.agents_on(env)]
+    """Curves of all agents on an env, but those whose runs have no step in common."""
+    lines = [line for agent in study.agents_on(env) if (line := _line(study, env, agent)).x]
     return Chart(
         name=file_name(env),
         title=env,
@@ -49,7 +49,7 @@ def curve_chart(study: Study, env: str) -> Chart:
 def _in_sight(anchors: Anchors, lines: Sequence[Line]) -> list[tuple[float, str]]:
     """What scores are measured by, where it is no further off than the curves are high."""
     values = [value for line in lines for value in (*line.y, *line.low, *line.high)]
-    low, high = min(values), max(values)
+    low, high = min(values, default=0.0), max(values, default=0.0)
     named = ((anchors.random, "random"), (anchors.reference, "reference"))
     margin = MARGIN * (high - low)
     return [(value, name) for value, name in named if value is not None and low - margin <= value <= high + margin]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -49,8 +48,8 @@ def transfer(study: Study) -> Section | None:
 
 
 def _transfer(study: Study, env: str, agent: str) -> Transfer | None:
-    start: Any = study.runs_of(agent, env)[0].config.get("start")
-    return Transfer(env, agent, start["env"], start["agent"]) if start else None
+    start = study.runs_of(agent, env)[0].start
+    return Transfer(env, agent, start.env, start.agent) if start else None
 
 
 def _change(study: Study, found: Transfer, column: str) -> Interval:
