@@ -17,8 +17,11 @@ Json = TypeVar("Json", dict[str, Any], list[Any])
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write to the path that this yields; it then takes the place of ``path`` in one step, or is gone with an error."""
-    unfinished = path.with_name(path.name + ".part")
+    """Write to the path that this yields; it then takes the place of ``path`` in one step, or is gone with an error.
+
+    The path is this process's own: of several that write the same file, the last one's stays.
+    """
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield unfinished
         os.replace(unfinished, path)

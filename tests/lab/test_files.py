@@ -20,6 +20,18 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+def test_two_processes_that_write_one_file_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    with replacing(path) as new:
+        new.write_text("ours")
+        monkeypatch.setattr("os.getpid", lambda: 1)
+        with replacing(path) as theirs:
+            theirs.write_text("theirs")
+        assert path.read_text() == "theirs"
+    assert path.read_text() == "ours"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_rows_are_appended_under_one_header_also_after_reopening(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     Table(path, ["step", "x"]).append({"step": 1, "x": 0.5})

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from jamba_rl import catalogue
+from jamba_rl.catalogue import UserError
 from jamba_rl.lab.files import replacing
 from jamba_rl.lab.report.compose import compose
 from jamba_rl.lab.report.experiment import OWN
@@ -60,14 +61,17 @@ def make_report(results: Path) -> Report:
     ``provenance.json``, and ``config.yaml`` unless `jamba-rl benchmark` wrote one. The same runs give the same files.
     Runs that are damaged are named and left out.
 
-    :raises UserError: if there is no run that can be reported; before anything is written
+    :raises UserError: if there is no run that can be reported, before anything is written; or if that cannot be
     """
     study = make_study(results)
     page = compose(study)
-    write_tables(study)
-    draw_all(page, results / "figures")
-    _write(results / "report.md", markdown(page))
-    _write(results / "report.html", html(page))
+    try:
+        write_tables(study)
+        draw_all(page, results / "figures")
+        _write(results / "report.md", markdown(page))
+        _write(results / "report.html", html(page))
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename}: {error.strerror}") from error
     damaged = tuple(run.reason for run in study.left_out if run.kind == "damaged")
     verdicts = tuple(map(str, findings(study)))
     unfinished = len(study.left_out) - len(damaged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +203,7 @@ def _env(name: str, agent: str, settings: Iterable[str]) -> dict[str, Any]:
 
 def _is_beginning(path: Path) -> bool:
     """Whether a kill may have left it before there was a plan."""
-    return path.name.removesuffix(".part") in (AGENT, ENV, FILE)
+    return re.sub(r"(\.\d+)?\.part$", "", path.name) in (AGENT, ENV, FILE)
 
 
 def _dumped(plan: Plan) -> dict[str, Any]:

@@ -115,6 +115,24 @@ def test_an_env_with_a_namespace_has_a_figure(tmp_path: Path) -> None:
     assert (tmp_path / "figures/module-space-Env-v0.svg").exists()
 
 
+def test_figures_of_what_is_there_no_more_go(results: Path) -> None:
+    run = write_run(results / "runs/1", "ppo-mlp", 0, [-1.0], env="other")
+    report(results)
+    assert (results / "figures/other.png").exists()
+    (results / "figures/notes.txt").write_text("mine")
+    shutil.rmtree(run)
+    report(results)
+    left = {path.stem for path in (results / "figures").iterdir()}
+    assert left == {"pendulum-p", "pendulum-p-final", "all-iqm", "all-improvement", "all-profiles", "notes"}
+
+
+@pytest.mark.parametrize("name", ["figures", "report.md"])
+def test_what_cannot_be_written_is_named(results: Path, name: str) -> None:
+    (results / name).write_text("") if name == "figures" else (results / name).mkdir()
+    with pytest.raises(UserError, match=f"cannot write .*{name}"):
+        report(results)
+
+
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run under"):
         report(tmp_path)

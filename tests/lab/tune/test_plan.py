@@ -107,7 +107,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_a_kill_left_before_there_was_a_plan_is_no_hindrance(tmp_path: Path) -> None:
     quick_plan(tmp_path)
-    (tmp_path / "tune" / "plan.yaml").rename(tmp_path / "tune" / "plan.yaml.part")
+    (tmp_path / "tune" / "plan.yaml").rename(tmp_path / "tune" / "plan.yaml.123.part")
     assert quick_plan(tmp_path).trials == 4
 
 
