@@ -16,6 +16,7 @@ from jamba_rl.lab.stats.curves import (
     steps_below,
     steps_to_reach,
 )
+from jamba_rl.lab.stats.deviation import deviation
 from jamba_rl.lab.stats.efficiency import Reached, fewer_steps, median_steps
 from jamba_rl.lab.stats.gap import gap_closed, gap_size
 from jamba_rl.lab.stats.improvement import mean_difference, probability_of_improvement, relative_improvement
@@ -38,6 +39,7 @@ __all__ = [
     "bootstrap_pair",
     "coefficient_of_variation",
     "curve_band",
+    "deviation",
     "fewer_steps",
     "final_score",
     "gap_closed",

@@ -196,7 +196,7 @@ def test_spread_is_that_of_seeds_and_that_within_a_run(tmp_path: Path) -> None:
         write_run(runs / str(seed), "ppo-jamba", seed, zigzag, env="a", over=OPEN)
     (row,) = rows(section(tmp_path, "spread"))
     # seeds: 100 and 300 differ by 141 around 200; within a run: differences of +-12 have a deviation of 12 or so
-    assert row.startswith("a | ppo-jamba | 141 | [0, 141] | 71% |")
+    assert row.startswith("a | ppo-jamba | 141 | [63, 4,")
     assert row.endswith("| 50%")
     assert 7 < float(row.split(" | ")[5]) < 10
 

@@ -10,7 +10,7 @@ from jamba_rl.lab import stats
 from jamba_rl.lab.report.numbers import decimals, interval, number, percent, plural
 from jamba_rl.lab.report.page import Cell, Section, Table
 from jamba_rl.lab.report.study import Study, by_task
-from jamba_rl.lab.stats import bootstrap
+from jamba_rl.lab.stats import deviation
 
 
 def spread(study: Study) -> Section:
@@ -21,7 +21,8 @@ def spread(study: Study) -> Section:
         "Spread",
         _least(study),
         words=[
-            "Standard deviation over seeds of the final score, and as a share of what it gains over random actions. "
+            "Standard deviation over seeds of the final score, and as a share of what it gains over random actions; "
+            "its interval, by the chi-square distribution, is that of normal scores: from few seeds very wide. "
             "Within a run: standard deviation of one evaluation around the trend of its curve, from the differences "
             "between neighbours; the mean over seeds."
         ],
@@ -50,7 +51,7 @@ def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
     final, rough = (study.values(agent, env, name) for name in ("final", "roughness"))
     digits = decimals(study.scores.final[study.scores.env == env])
     random = study.anchors[env].random
-    found = bootstrap([final], stats.spread)
+    found = deviation(final)
     gain = final - (np.nan if random is None else random)
     mean = gain.mean() if gain.mean() > 0 else np.nan
     return [
