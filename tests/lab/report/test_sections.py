@@ -221,6 +221,39 @@ def test_the_cost_of_a_single_agent_is_compared_with_nothing(tmp_path: Path) -> 
     assert section(tmp_path, "compute").finding == ""
 
 
+def test_all_who_lead_are_named(tmp_path: Path) -> None:
+    for env in ("a", "b"):
+        for agent, score in {"ppo-jamba": 90.0, "ppo-lstm": 90.0, "ppo-mlp": 10.0}.items():
+            flat(tmp_path / "runs", agent, env, [score] * 5, over=OPEN)
+    found = section(tmp_path, "scores")
+    assert found.finding.startswith(
+        "Of 2 tasks, the best mean is that of `ppo-jamba` on 2 and `ppo-lstm` on 2; on none"
+    )
+    bars = found.parts[0].finding  # type: ignore[union-attr]
+    assert bars == "`ppo-jamba` and `ppo-lstm` score the same, 90.0 [90.0, 90.0], 5 seeds."
+    iqm = section(tmp_path, "aggregate").finding
+    assert iqm.startswith(
+        "`ppo-jamba` and `ppo-lstm` have the same interquartile mean, the highest: 0.90 [0.90, 0.90]."
+    )
+
+
+def test_who_learned_nothing_is_not_praised_for_seeds_that_do_not_differ(tmp_path: Path) -> None:
+    for env in ("a", "b", "c"):
+        flat(tmp_path / "runs", "ppo-jamba", env, [90.0, 92, 94], over=OPEN)
+        flat(tmp_path / "runs", "ppo-lstm", env, [20.0, 21, 22], over=OPEN)  # less, but of less
+        flat(tmp_path / "runs", "ppo-mlp", env, [9.0, 9.0, 9.0], over=OPEN)
+    flat(tmp_path / "runs", "ppo-jamba", "alone", [90.0, 92, 94], over=OPEN)
+    said = "Seeds differ least for what they gain: those of `ppo-jamba` on 3 of 3 tasks."
+    assert section(tmp_path, "spread").finding == said
+
+
+def test_what_holds_on_half_of_the_tasks_is_not_said_of_seeds(tmp_path: Path) -> None:
+    for env, (ours, theirs) in {"a": (1, 2), "b": (2, 1)}.items():
+        flat(tmp_path / "runs", "ppo-jamba", env, [90.0, 90.0 + ours], over=OPEN)
+        flat(tmp_path / "runs", "ppo-lstm", env, [90.0, 90.0 + theirs], over=OPEN)
+    assert section(tmp_path, "spread").finding == ""
+
+
 def with_agent(**keys: Any) -> dict[str, Any]:
     return {"agent": keys}
 

@@ -10,6 +10,7 @@ from jamba_rl.lab.report.blocks import Block, blocks
 from jamba_rl.lab.report.numbers import estimate, interval, listed, number, percent, percent_estimate, plural, verdict
 from jamba_rl.lab.report.order import OURS, kind
 from jamba_rl.lab.report.page import Bar, Bars, Chart, Group, Line, Section
+from jamba_rl.lab.report.sections.lead import ranking
 from jamba_rl.lab.report.study import Study
 from jamba_rl.lab.stats import (
     Chance,
@@ -74,9 +75,13 @@ def _parts(study: Study, block: Block, suffix: str) -> list[Bars | Chart]:
 def _best(study: Study, block: Block) -> str:
     """The two highest interquartile means, and whether chance makes the difference."""
     strata = {agent: block.strata(study, agent) for agent in block.agents}
-    first, second, *_ = sorted(strata, key=lambda agent: -float(iqm(strata[agent])))
+    (first, *same), *others = ranking({agent: float(iqm(runs)) for agent, runs in strata.items()})
+    top = bootstrap(strata[first], iqm)
+    if same:
+        return f"{listed([first, *same])} have the same interquartile mean, the highest: {estimate(top, 2)}."
+    second = others[0][0]
     pair = (strata[first], strata[second], _iqm_difference)
-    top, by, chance = bootstrap(strata[first], iqm), bootstrap_pair(*pair), tell(*pair)
+    by, chance = bootstrap_pair(*pair), tell(*pair)
     fewest = min(len(runs) for agent in (first, second) for runs in strata[agent])
     return (
         f"`{first}` has the highest interquartile mean, {estimate(top, 2)}, ahead of `{second}` by {estimate(by, 2)}, "

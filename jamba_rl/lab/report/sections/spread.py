@@ -6,10 +6,11 @@ from collections import Counter
 
 import numpy as np
 
-from jamba_rl.lab import stats
 from jamba_rl.lab.report.numbers import decimals, interval, number, percent, plural
 from jamba_rl.lab.report.page import Cell, Section, Table
+from jamba_rl.lab.report.sections.lead import ranking
 from jamba_rl.lab.report.study import Study, by_task
+from jamba_rl.lab.report.threshold import NOWHERE
 from jamba_rl.lab.stats import deviation
 
 
@@ -31,20 +32,23 @@ def spread(study: Study) -> Section:
 
 
 def _least(study: Study) -> str:
-    """Whose seeds differ least, on most tasks."""
-    stds = {
-        env: {agent: float(stats.spread([study.values(agent, env)])) for agent in study.agents_on(env)}
-        for env in study.envs
-    }
-    least = [
-        min(each, key=lambda agent: each[agent])
-        for each in stds.values()
-        if len(each) > 1 and not np.isnan([*each.values()]).any()
-    ]
-    if not least:
-        return ""
-    steady, tasks = Counter(least).most_common(1)[0]
-    return f"Seeds of `{steady}` differ least on {tasks} of {plural(len(least), 'task')}."
+    """Whose seeds differ least for what they gain, if that is so on most tasks."""
+    least = [ranking(shares)[-1] for env in study.envs if len(shares := _shares(study, env)) > 1]
+    held = Counter(agent for agents in least for agent in agents)
+    steady = [agent for agent, tasks in held.items() if 2 * tasks > len(least)]
+    said = [f"those of `{agent}` on {held[agent]} of {plural(len(least), 'task')}" for agent in steady]
+    return f"Seeds differ least for what they gain: {', '.join(said)}." if said else ""
+
+
+def _shares(study: Study, env: str) -> dict[str, float]:
+    """Standard deviation over the gain, of those with several seeds who learned something: others hardly differ."""
+    anchors = study.anchors[env]
+    if anchors.random is None:
+        return {}
+    finals = {agent: study.values(agent, env) for agent in study.agents_on(env) if len(study.of(agent, env)) > 1}
+    least = anchors.random + (NOWHERE * (anchors.reference - anchors.random) if anchors.reference is not None else 0.0)
+    learned = {agent: final for agent, final in finals.items() if final.mean() > max(least, anchors.random)}
+    return {agent: float(final.std(ddof=1) / (final.mean() - anchors.random)) for agent, final in learned.items()}
 
 
 def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
