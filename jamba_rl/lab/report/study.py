@@ -120,6 +120,7 @@ def _why(left_out: Sequence[LeftOut]) -> str:
 def _measure(run: Run, anchors: Anchors, threshold: Threshold) -> dict[str, Any]:
     (steps, values), made, final, result = run.curve, run.returns, run.final, run.result
     start = float(made[0]) if anchors.random is None else anchors.random
+    own = on_the_way(start, final)
     active = result.parameters if result.active_parameters is None else result.active_parameters
     return run.who | {
         "steps": result.step,
@@ -131,8 +132,10 @@ def _measure(run: Run, anchors: Anchors, threshold: Threshold) -> dict[str, Any]
         "predict_ms": result.predict_ms,
         "peak_memory_mb": result.peak_memory_mb,
         "area_under_curve": area_under_curve(steps, values),
-        "steps_to_threshold": steps_to_reach(steps, values, threshold.score),
-        "steps_to_90_of_own_final": steps_to_reach(steps, values, on_the_way(start, final)),
+        "steps_to_threshold": steps_to_reach(steps, values, threshold.score) if threshold.known else np.nan,
+        "steps_to_90_of_own_final": steps_to_reach(steps, values, on_the_way(start, final))
+        if final > start
+        else np.nan,
         "peak": made.max(),
         "std_in_training": made.std(),
         "roughness": roughness(made),

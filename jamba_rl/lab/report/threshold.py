@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 from statistics import fmean
 
 from jamba_rl.lab.report.order import FRAMES, MEMORYLESS, SIMPLE, in_order, kind
@@ -17,35 +18,51 @@ BASELINES = (*SIMPLE, FRAMES, MEMORYLESS)
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where the way to a good score begins, the score, and in words how it was chosen."""
+    """Where the way to a good score begins, the score, and in words how it was chosen; nan, and why there is none."""
 
     start: float
     score: float
     words: str
 
+    @property
+    def known(self) -> bool:
+        """Whether there is one."""
+        return not isnan(self.score)
+
 
 def threshold_of(runs: Sequence[Run], anchors: Anchors) -> Threshold:
     """Nine tenths of the way from random actions to a good score.
 
-    That is the task's reference where an agent gets so far, or where the baseline gets nowhere; elsewhere the final
-    score of the baseline: the simple SSM; without one the frame-stacked MLP, then the MLP, then the agent that scores
-    least. Where nobody knows what random actions get, the way begins at the mean of all first evaluations.
+    That is the task's reference where an agent gets so far, or where the baseline gets nowhere or is all there is;
+    elsewhere the final score of the baseline: the simple SSM; without one the frame-stacked MLP, then the MLP, then the
+    agent that scores least. Where nobody knows what random actions get, the way begins at the mean of all first
+    evaluations.
 
     :param runs: all of one env
     """
     means = _means(runs)
     baseline = _baseline(means)
-    if anchors.random is not None and anchors.reference is not None and anchors.whole:
-        best, least = (float(normalise(score, anchors)) for score in (max(means.values()), means[baseline]))
-        if best >= SHARE or least < NOWHERE:
-            whose = f" ({anchors.source})" if anchors.source else ""
-            words = f"90% of the way from random actions to the reference{whose}"
-            return Threshold(anchors.random, on_the_way(anchors.random, anchors.reference), words)
     start, where = anchors.random, "random actions"
     if start is None:
         start, where = fmean(run.returns[0] for run in runs), "the first evaluations"
+    if _takes_reference(means, baseline, anchors):
+        assert anchors.reference is not None
+        whose = f" ({anchors.source})" if anchors.source else ""
+        words = f"90% of the way from {where} to the reference{whose}"
+        return Threshold(start, on_the_way(start, anchors.reference), words)
+    if len(means) == 1:
+        return Threshold(start, nan, f"none: `{baseline}` was run alone, and no reference is known")
+    if means[baseline] <= start:
+        return Threshold(start, nan, f"none: `{baseline}` gets no more than {where}, and no reference is known")
     words = f"90% of the way from {where} to the final score of `{baseline}`"
     return Threshold(start, on_the_way(start, means[baseline]), words)
+
+
+def _takes_reference(means: Mapping[str, float], baseline: str, anchors: Anchors) -> bool:
+    if not anchors.whole:
+        return False
+    best, least = (float(normalise(score, anchors)) for score in (max(means.values()), means[baseline]))
+    return len(means) == 1 or best >= SHARE or least < NOWHERE
 
 
 def _means(runs: Sequence[Run]) -> dict[str, float]:

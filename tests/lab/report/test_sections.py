@@ -161,6 +161,48 @@ def test_the_threshold_is_a_score_worth_reaching(
     assert rows(found)[-1] == f"a | {score} | 90% of the way from random actions to the {who}"
 
 
+@pytest.mark.parametrize(
+    ("scores", "over", "said"),
+    [
+        ({"ppo-mlp": 50.0}, {}, "none: `ppo-mlp` was run alone, and no reference is known"),
+        ({"ppo-mlp": 50.0}, OPEN, "90% of the way from random actions to the reference"),
+        ({"ppo-mlp": -5.0, "ppo-jamba": 50.0}, OPEN, "90% of the way from random actions to the reference"),
+        (
+            {"ppo-mlp": 0.0, "ppo-jamba": 50.0},
+            {"task": {"reference": {"random": 0.0}}},
+            "none: `ppo-mlp` gets no more than random actions, and no reference is known",
+        ),
+    ],
+)
+def test_a_baseline_that_is_no_measure_makes_no_threshold(
+    tmp_path: Path, scores: dict[str, float], over: dict[str, Any], said: str
+) -> None:
+    for agent, score in scores.items():
+        flat(tmp_path / "runs", agent, "a", [score] * 2, over=over)
+    found = section(tmp_path, "efficiency")
+    *_, last = rows(found)
+    assert last.endswith(f" | {said}")
+    if said.startswith("none"):
+        assert " | – | – | – | " in rows(found)[0]  # noqa: RUF001
+        assert section(tmp_path, "curves").parts[0].finding == f"Threshold: {said}."  # type: ignore[union-attr]
+
+
+def test_who_is_alone_on_a_task_is_not_first_there(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "alone", [95.0] * 2, over=OPEN)
+    assert section(tmp_path, "efficiency").finding == ""
+    flat(tmp_path / "runs", "ppo-jamba", "a", [95.0] * 2, over=OPEN)
+    flat(tmp_path / "runs", "ppo-mlp", "a", [5.0] * 2, over=OPEN)
+    assert section(tmp_path, "efficiency").finding == "First at the threshold, of 1 task: `ppo-jamba` on 1."
+
+
+def test_who_gains_nothing_has_no_learning_speed(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [-1.0, -2.0], over=OPEN)
+    flat(tmp_path / "runs", "ppo-mlp", "a", [50.0, -2.0], over=OPEN)
+    table = rows(section(tmp_path, "expected"))
+    assert table[0].startswith("a | ppo-jamba | -1.5 | – |")  # noqa: RUF001
+    assert table[1].startswith("a | ppo-mlp | 24.0 | 1,000 |")
+
+
 def test_of_single_runs_nothing_is_surer_than_chance(tmp_path: Path) -> None:
     for env in ("a", "b"):
         flat(tmp_path / "runs", "ppo-jamba", env, [90.0], over=OPEN)

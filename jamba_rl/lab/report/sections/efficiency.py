@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from jamba_rl.lab.report.numbers import decimals, interval, listed, number, plural, steps
+from jamba_rl.lab.report.numbers import NOTHING, decimals, interval, listed, number, plural, steps
 from jamba_rl.lab.report.page import Cell, Section, Table
 from jamba_rl.lab.report.study import Study, by_task
 from jamba_rl.lab.stats import bootstrap, mean, median_steps, normalise
@@ -36,6 +36,8 @@ def efficiency(study: Study) -> Section:
 def first_there(study: Study, env: str) -> str:
     """Which agents need the fewest steps to the threshold of an env, and which are next."""
     threshold, needed = study.thresholds[env], _needed(study, env)
+    if not threshold.known:
+        return f"Threshold: {threshold.words}."
     score = f"{number(threshold.score, decimals([threshold.score]))}, {threshold.words},"
     if not needed:
         budget = study.scores.budget[study.scores.env == env].max()
@@ -55,9 +57,10 @@ def _needed(study: Study, env: str) -> dict[float, list[str]]:
 
 def _soonest(study: Study) -> str:
     """Who is first at the threshold, and where."""
-    firsts = Counter(agent for env in study.envs for agent in next(iter(_needed(study, env).values()), []))
+    envs = [env for env in study.envs if study.thresholds[env].known and len(study.agents_on(env)) > 1]
+    firsts = Counter(agent for env in envs for agent in next(iter(_needed(study, env).values()), []))
     where = [f"`{agent}` on {count}" for agent, count in firsts.most_common()]
-    return f"First at the threshold, of {plural(len(study.envs), 'task')}: {', '.join(where)}." if where else ""
+    return f"First at the threshold, of {plural(len(envs), 'task')}: {', '.join(where)}." if where else ""
 
 
 def _threshold(study: Study, env: str) -> list[Cell | str]:
@@ -74,7 +77,7 @@ def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
     anchors = study.anchors[env]
     return [
         Cell(agent, agent=agent),
-        f"{np.isfinite(needed).sum()} of {len(needed)}",
+        f"{np.isfinite(needed).sum()} of {len(needed)}" if study.thresholds[env].known else NOTHING,
         steps(median.value, budget),
         ends,
         number(mean_area.value, digits),

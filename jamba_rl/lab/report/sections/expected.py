@@ -32,7 +32,6 @@ from jamba_rl.lab.stats import (
     coefficient_of_variation,
     fewer_steps,
     judge,
-    median_steps,
     relative_improvement,
     spread_change,
     steps_below,
@@ -152,9 +151,10 @@ def expected(study: Study) -> Section | None:
             "as their whole budget; the interval allows for what happened between two evaluations, and after the last. "
             "Spread is the standard deviation over seeds.",
             "The second table has DHC-Jamba's own metrics. Learning speed: median of the steps to 90% of a run's own "
-            "final score. Stability: standard deviation of the evaluations of a run, so most of it is learning. CV: "
-            "standard deviation over seeds over the size of the mean. Peak: the best evaluation of a run, which is "
-            "chance in part and never a score here. All but CV are means over seeds.",
+            "final score, of the runs that gained something over random actions. Stability: standard deviation of the "
+            "evaluations of a run, so most of it is learning. CV: standard deviation over seeds over the size of the "
+            "mean. Peak: the best evaluation of a run, which is chance in part and never a score here. Final, stability "
+            "and peak are means over seeds.",
         ],
     )
 
@@ -193,7 +193,7 @@ def _row(finding: Finding) -> list[Cell | str]:
 def _own_row(study: Study, env: str, agent: str) -> list[Cell | str]:
     rows = study.of(agent, env)
     digits = decimals(study.scores.final[study.scores.env == env])
-    own = float(median_steps([study.values(agent, env, "steps_to_90_of_own_final")]))
+    own = rows.steps_to_90_of_own_final.median()  # of the runs that gained something
     return [
         Cell(agent, agent=agent),
         number(rows.final.mean(), digits),
