@@ -133,9 +133,7 @@ def _measure(run: Run, anchors: Anchors, threshold: Threshold) -> dict[str, Any]
         "peak_memory_mb": result.peak_memory_mb,
         "area_under_curve": area_under_curve(steps, values),
         "steps_to_threshold": steps_to_reach(steps, values, threshold.score) if threshold.known else np.nan,
-        "steps_to_90_of_own_final": steps_to_reach(steps, values, on_the_way(start, final))
-        if final > start
-        else np.nan,
+        "steps_to_90_of_own_final": steps_to_reach(steps, values, own) if final > start else np.nan,
         "peak": made.max(),
         "std_in_training": made.std(),
         "roughness": roughness(made),

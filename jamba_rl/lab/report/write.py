@@ -18,9 +18,9 @@ from jamba_rl.lab.files import replacing
 from jamba_rl.lab.report.compose import compose
 from jamba_rl.lab.report.experiment import OWN
 from jamba_rl.lab.report.figures import draw_all
+from jamba_rl.lab.report.findings import findings
 from jamba_rl.lab.report.html import html
 from jamba_rl.lab.report.markdown import markdown
-from jamba_rl.lab.report.sections.expected import findings
 from jamba_rl.lab.report.sources import provenance
 from jamba_rl.lab.report.study import Study, make_study
 

@@ -12,8 +12,8 @@ from jamba_rl.catalogue import merge
 from jamba_rl.lab.report import make_study
 from jamba_rl.lab.report.blocks import blocks
 from jamba_rl.lab.report.compose import compose
+from jamba_rl.lab.report.findings import findings
 from jamba_rl.lab.report.page import Section
-from jamba_rl.lab.report.sections.expected import findings
 from tests.lab.report.runs import flat, grid, words_of, write_run
 
 HIDDEN = {"task": {"sighted": "open", "reference": {"random": 0.0, "score": 100.0}}}
