@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from jamba_rl.catalogue import UserError
 
+LOOK_SECONDS = 0.1
 _HELD: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())  # runs, by this thread
 
 
@@ -36,10 +38,10 @@ def alone_in(results: Path, what: str = "benchmark") -> Iterator[None]:
 
 
 @contextmanager
-def alone_on(run: Path, wait: bool = False) -> Iterator[None]:
+def alone_on(run: Path, patience: float = 0.0) -> Iterator[None]:
     """Make a run's folder and hold it; whoever holds it already goes on.
 
-    :param wait: for another one to end, as a worker of a killed benchmark does in a moment
+    :param patience: seconds to wait for another one to end, as a worker of a killed benchmark does in a moment
     :raises UserError: if another process trains the run, or the folder cannot be made
     """
     own = run.absolute()
@@ -52,14 +54,26 @@ def alone_on(run: Path, wait: bool = False) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot make {run}: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise UserError(f"another training is at work in {run}") from None
+        if not _held_within(folder, patience):
+            raise UserError(f"another training is at work in {run}")
         with _holding(own):
             yield
     finally:
         os.close(folder)
+
+
+def _held_within(folder: int, seconds: float) -> bool:
+    """Hold a folder as soon as nobody else does; whether that was in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOOK_SECONDS)
+        else:
+            return True
 
 
 @contextmanager

@@ -113,25 +113,33 @@ def resume(
     :param live: as of ``train``; so are ``track`` and ``listener``
     :raises UserError: if there is no run, it is of another env, it is complete, or another process trains it
     """
-    run = Run.open(folder)
-    config = read_config(run)
-    _check_same_env(run, config, env)
-    config = change(config, steps=steps, device=device, video_every=video_every)
+    run, watching = Run.open(folder), Watching(live, track, listener)
+    with alone_on(folder):  # before anything is read that another training might write
+        config = read_config(run)
+        _check_same_env(run, config, env)
+        config = change(config, steps=steps, device=device, video_every=video_every)
+        return _resume(run, config, watching, to_its_end=steps is None)
+
+
+def _resume(run: Run, config: RunConfig, watching: Watching, to_its_end: bool) -> Summary:
+    """Go on with a run that nobody else holds.
+
+    :param to_its_end: rather than for a number of steps that somebody named
+    """
     saved, result = run.newest(), run.result()
     step = saved.step if saved else 0
-    complete = result is not None and (result["step"] >= config.steps or (config.stop is not None and steps is None))
-    if complete or (steps is not None and step >= steps):
-        raise UserError(f"{folder} is already trained for {step} steps; to go on, give --steps more than that")
-    check_tracker(track)
+    complete = result is not None and (result["step"] >= config.steps or (config.stop is not None and to_its_end))
+    if complete or (not to_its_end and step >= config.steps):
+        raise UserError(f"{run.folder} is already trained for {step} steps; to go on, give --steps more than that")
+    check_tracker(watching.track)
     venv = make_env(config.task, config.part.n_envs, config.seed, staggered=True)
     model = load_model(config, saved, venv) if saved else make_model(config, venv)
     if config.start is not None and saved is None:
-        take_backbone(model, config.start.folder(folder.absolute()))
+        take_backbone(model, config.start.folder(run.folder.absolute()))
     clips = Clips(config) if config.video_every else None
-    with alone_on(folder):
-        run.rewind(step)
-        run.write_config(config.model_dump(mode="json"))
-        return _learn(run, config, model, clips, Watching(live, track, listener))
+    run.rewind(step)
+    run.write_config(config.model_dump(mode="json"))
+    return _learn(run, config, model, clips, watching)
 
 
 def _learn(run: Run, config: RunConfig, model: BaseAlgorithm, clips: Clips | None, watching: Watching) -> Summary:

@@ -15,6 +15,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+PATIENCE = 60.0  # seconds, for the worker of a killed benchmark to end
+
 
 def main() -> None:
     """Read the job, and do it."""
@@ -31,6 +33,7 @@ def work(order: dict[str, Any], folder: Path) -> None:
     """Train a run from its start, or go on with it; then put it to its probes.
 
     :param order: as of ``Job``
+    :raises UserError: if another process trains it and does not end soon
     """
     from jamba_rl import catalogue
     from jamba_rl.lab.config import RunConfig
@@ -43,7 +46,7 @@ def work(order: dict[str, Any], folder: Path) -> None:
     from jamba_rl.lab.train import resume, train
 
     prepare()
-    with alone_on(folder, wait=True):
+    with alone_on(folder, PATIENCE):
         for left_over in filter(is_left_over, folder.glob("*")):
             shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
         if not (folder / "config.yaml").exists():

@@ -37,7 +37,7 @@ def expected(study: Study) -> Section | None:
         parts=[*judged, Table(own, by_task(study, lambda *who: _own_row(study, *who)))],
         notes=[
             "Reward is measured from what random actions get, since a ratio of negative returns means nothing; tasks "
-            "that cannot say anything, such as those that the state space model has all but solved, are left out. Steps "
+            "that say nothing, such as those that the state space model has all but solved, are left out. Steps "
             "are the median to 90% of the state space model's final score, those of runs that never got there counting "
             "as their whole budget; the interval allows for what happened between two evaluations, and after the last. "
             "Spread is the standard deviation over seeds.",
