@@ -12,7 +12,7 @@ import typer
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
 from jamba_rl.cli.common import at_least, prepare
-from jamba_rl.cli.train import INTERRUPTED, EpisodesOption, EveryOption, SetOption, StepsOption
+from jamba_rl.cli.train import INTERRUPTED, EpisodesOption, EveryOption, SetOption, StepsOption, TrackOption
 
 if TYPE_CHECKING:
     from jamba_rl.lab.experiment.benchmark import Outcome
@@ -42,6 +42,7 @@ def benchmark(
     eval_every: EveryOption = None,
     eval_episodes: EpisodesOption = None,
     settings: SetOption = None,
+    track: TrackOption = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Plain lines instead of the live table.")] = False,
 ) -> None:
     """Train agents x envs x seeds, one process per core, and report.
@@ -74,7 +75,7 @@ def benchmark(
         config,
         lambda: _launcher(launcher, workers, address),
         out,
-        Wishes(protocol, tuple(settings or ())),
+        Wishes(protocol, tuple(settings or ()), track),
         live=not no_progress and sys.stderr.isatty(),
     )
     _show(outcome)

@@ -19,6 +19,7 @@ from jamba_rl.lab import track
 from jamba_rl.lab.hparams import SCORE
 from jamba_rl.lab.train import resume, train
 from tests.conftest import Outcome, tiny_config
+from tests.lab.experiment.grids import jobs_of
 
 BLOCK, HEADER = 32768, 7  # of the log, which is LevelDB's
 
@@ -94,6 +95,14 @@ def test_the_command_line_tracks(cli: Callable[..., Outcome], tmp_path: Path) ->
     assert len(list(tmp_path.glob("run/wandb/offline-run-*/*.wandb"))) == 1
 
 
+@pytest.mark.usefixtures("offline")
+def test_every_run_of_a_benchmark_is_tracked(cli: Callable[..., Outcome]) -> None:
+    jobs = jobs_of(Path("mine.yaml"), Path("out"), agents=["ppo-mlp"])
+    done = cli("benchmark", "mine.yaml", "--out", "out", "--track", "wandb")
+    assert done.code == 0, done.err
+    assert [len(list(job.folder.glob("wandb/offline-run-*/*.wandb"))) for job in jobs] == [1, 1]
+
+
 def test_without_an_account_nothing_is_written(tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     env |= {"NETRC": str(tmp_path / "netrc"), "HOME": str(tmp_path), "WANDB_BASE_URL": "https://nowhere.invalid"}
@@ -118,7 +127,8 @@ def test_a_missing_package_is_one_line(cli: Callable[..., Outcome], monkeypatch:
 
 
 def test_an_unknown_tracker_gets_the_nearest(cli: Callable[..., Outcome]) -> None:
-    done = cli("train", "--env", "pendulum-p", "--track", "wanb", "--out", "run")
-    assert done.code == 2
-    assert "unknown tracker 'wanb'; did you mean 'wandb'?" in done.err
-    assert not Path("run").exists()
+    for command in (["train", "--env", "pendulum-p"], ["benchmark", "smoke"]):
+        done = cli(*command, "--track", "wanb", "--out", "run")
+        assert done.code == 2
+        assert "unknown tracker 'wanb'; did you mean 'wandb'?" in done.err
+        assert not Path("run").exists()

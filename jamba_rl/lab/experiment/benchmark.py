@@ -17,6 +17,7 @@ from jamba_rl.lab.experiment.show import Lines, LiveTable
 from jamba_rl.lab.experiment.state import Watcher
 from jamba_rl.lab.lock import alone_in
 from jamba_rl.lab.report import Report, make_report, name_left_out
+from jamba_rl.lab.track import check_tracker
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def benchmark(
     """
     experiment = read_experiment(name)
     results = out or Path("results") / experiment.name
+    wishes = wishes or Wishes()
+    check_tracker(wishes.track)
     jobs = make_jobs(experiment, results, wishes)
     with alone_in(results):
         sizes = measure_sizes(jobs)

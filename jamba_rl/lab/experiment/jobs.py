@@ -27,19 +27,25 @@ class Wishes:
 
     :ivar protocol: nested as in YAML
     :ivar settings: ``KEY=VALUE``, as of ``jamba-rl train --set``
+    :ivar track: who else is told how runs go, as of ``jamba-rl train --track``
     """
 
     protocol: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    track: str | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is to be: its config, the folder it lies in or will lie in, and its probes when it is trained."""
+    """A run that is to be: its config, the folder it lies in or will lie in, and its probes when it is trained.
+
+    :ivar track: who else is told how it goes
+    """
 
     config: RunConfig
     folder: Path
     probes: tuple[Probe, ...] = ()
+    track: str | None = None
 
     def __hash__(self) -> int:
         return hash(self.folder)
@@ -53,7 +59,7 @@ class Job:
     def order(self) -> dict[str, Any]:
         """What a worker has to know of it besides the folder."""
         probes = [probe.model_dump() for probe in self.probes]
-        return {"config": self.config.model_dump(mode="json"), "probes": probes}
+        return {"config": self.config.model_dump(mode="json"), "probes": probes, "track": self.track}
 
     @property
     def trained(self) -> bool:
@@ -82,12 +88,13 @@ def make_jobs(experiment: Experiment, results: Path, wishes: Wishes | None = Non
     :raises UserError: names file, key and the nearest valid choice; or a folder that holds something else
     """
     jobs: dict[Path, Job] = {}
+    wishes = wishes or Wishes()
     for source, grid in experiment.grids:
-        configs = _resolve(grid, source, wishes or Wishes())
+        configs = _resolve(grid, source, wishes)
         for seed in grid.seeds:
             for config in configs:
                 with _said_of(source):
-                    job = _job(config.model_copy(update={"seed": seed}), results, grid)
+                    job = _job(config.model_copy(update={"seed": seed}), results, grid, wishes.track)
                 known = jobs.setdefault(job.folder, job)
                 for where, one, other in unlike(known.config, job.config):
                     raise UserError(f"{source}: {job.name} is there already, with {where} {one!r} and not {other!r}")
@@ -100,11 +107,11 @@ def make_jobs(experiment: Experiment, results: Path, wishes: Wishes | None = Non
     return list(jobs.values())
 
 
-def _job(config: RunConfig, results: Path, grid: Grid) -> Job:
+def _job(config: RunConfig, results: Path, grid: Grid, track: str | None) -> Job:
     folder = results.absolute() / "runs" / file_name(config.task.name) / config.agent.name / str(config.seed)
     if isinstance(config.agent, WindowAgent) and not all(probe.memory for probe in grid.probes):
         raise UserError(f"agent {config.agent.name!r} has its memory in what it sees, and no probe takes that away")
-    return Job(config, folder, grid.probes)
+    return Job(config, folder, grid.probes, track)
 
 
 def _resolve(grid: Grid, source: str, wishes: Wishes) -> list[RunConfig]:

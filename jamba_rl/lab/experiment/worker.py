@@ -50,9 +50,9 @@ def work(order: dict[str, Any], folder: Path) -> None:
         for left_over in filter(is_left_over, folder.glob("*")):
             shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
         if not (folder / "config.yaml").exists():
-            train(catalogue.check(RunConfig, order["config"], "job"), folder, live=None)
+            train(catalogue.check(RunConfig, order["config"], "job"), folder, live=None, track=order["track"])
         elif not (folder / RESULT).exists():
-            resume(folder, live=None)
+            resume(folder, live=None, track=order["track"])
         if (folder / RESULT).exists():  # it was not stopped before its end
             put_to(missing(folder, [Probe(**probe) for probe in order["probes"]]), folder)
 
