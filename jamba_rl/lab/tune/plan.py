@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from jamba_rl.lab.agent import load_agent
 from jamba_rl.lab.config import RunConfig, configure, split_settings
 from jamba_rl.lab.files import replacing
 from jamba_rl.lab.hparams import flat
+from jamba_rl.lab.lock import alone_in
 from jamba_rl.lab.tune.space import Space, load_space
 from jamba_rl.tasks import load_task
 
@@ -140,13 +142,15 @@ def check_begin(folder: Path, draft: Draft) -> None:
 def begin(folder: Path, draft: Draft) -> None:
     """Write down what is asked for.
 
-    :raises UserError: it cannot be written
+    :raises UserError: it cannot be written, or another process is tuning there
     """
+    there = (folder / FILE).exists()  # in a new folder there is nobody else, and it is to hold these files alone
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in draft.files.items():
-            with replacing(folder / name) as path:
-                catalogue.dump(data, path)
+        with alone_in(folder, "tuning") if there else nullcontext():
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, data in draft.files.items():
+                with replacing(folder / name) as path:
+                    catalogue.dump(data, path)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}") from error
 
@@ -155,7 +159,8 @@ def read_plan(folder: Path, trials: int | None = None) -> Plan:
     """Read the plan of a folder.
 
     :param trials: the new number of all
-    :raises UserError: if there is none, a file of it is gone, or it was changed into something else
+    :raises UserError: if there is none, a file of it is gone, or it was changed into something else; or if another
+        process is tuning there that has another number
     """
     path = folder / FILE
     for name in (FILE, AGENT, ENV):
@@ -165,7 +170,7 @@ def read_plan(folder: Path, trials: int | None = None) -> Plan:
     if trials is None or trials == plan.trials:
         return plan
     plan = plan.model_copy(update={"trials": trials})
-    with replacing(path) as new:
+    with alone_in(folder, "tuning"), replacing(path) as new:
         catalogue.dump(_dumped(plan), new)
     return plan
 

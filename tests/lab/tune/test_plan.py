@@ -8,6 +8,7 @@ import pytest
 
 from jamba_rl.catalogue import UserError
 from jamba_rl.lab.agent import load_agent
+from jamba_rl.lab.lock import alone_in
 from jamba_rl.lab.tune.plan import Wishes, draft, read_plan, trial_config
 from tests.lab.tune.quick import SETTINGS, quick_plan
 
@@ -118,3 +119,16 @@ def test_a_protocol_of_its_own_is_known(tmp_path: Path) -> None:
     assert own("gamma=0.5")
     assert own(protocol=True)
     assert not own("learning_rate=0.1")
+
+
+def test_a_plan_is_not_changed_under_one_who_tunes_by_it(tmp_path: Path) -> None:
+    quick_plan(tmp_path)
+    folder = tmp_path / "tune"
+    before = (folder / "plan.yaml").read_text()
+    with alone_in(folder, "tuning"):
+        assert read_plan(folder).trials == 9
+        with pytest.raises(UserError, match="another tuning is at work"):
+            read_plan(folder, trials=12)
+        with pytest.raises(UserError, match="another tuning is at work"):
+            quick_plan(tmp_path)
+    assert (folder / "plan.yaml").read_text() == before
