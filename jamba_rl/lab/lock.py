@@ -78,8 +78,8 @@ def _held_within(folder: int, seconds: float) -> bool:
 
 @contextmanager
 def _holding(run: Path) -> Iterator[None]:
-    token = _HELD.set(_HELD.get() | {run})
+    _HELD.set(_HELD.get() | {run})
     try:
         yield
     finally:
-        _HELD.reset(token)
+        _HELD.set(_HELD.get() - {run})  # several may be held, and given back in any order

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from jamba_rl.catalogue import UserError
 from jamba_rl.lab.experiment.launch import End
 from jamba_rl.lab.experiment.local import LocalRun
 from jamba_rl.lab.experiment.wire import Change, Changes, apply
+from jamba_rl.lab.lock import alone_on
 from jamba_rl.version import __version__
 
 if TYPE_CHECKING:
@@ -65,10 +67,11 @@ class ClusterRun:
 
     :param actor: the handle of a `RemoteRun`
     :param folder: where the run is to be
+    :param held: gives the folder back when it has ended
     """
 
-    def __init__(self, actor: Any, folder: Path) -> None:
-        self._actor, self._folder = actor, folder
+    def __init__(self, actor: Any, folder: Path, held: ExitStack) -> None:
+        self._actor, self._folder, self._held = actor, folder, held
         self._news = actor.news.remote()
 
     def poll(self) -> End | None:
@@ -77,6 +80,16 @@ class ClusterRun:
 
         if not ray.wait([self._news], timeout=0)[0]:
             return None
+        end = self._end()
+        if end is None:
+            self._news = self._actor.news.remote()
+        else:
+            self._held.close()
+        return end
+
+    def _end(self) -> End | None:
+        import ray
+
         try:
             change, end = ray.get(self._news)
         except ray.exceptions.RayTaskError as error:
@@ -84,8 +97,6 @@ class ClusterRun:
         except ray.exceptions.RayError as error:  # the actor is gone, or its node
             return End(f"{error}\n", lost=True)
         apply(change, self._folder)
-        if end is None:
-            self._news = self._actor.news.remote()
         return end
 
     def stop(self) -> None:
@@ -97,6 +108,7 @@ class ClusterRun:
         import ray
 
         ray.kill(self._actor)
+        self._held.close()
 
 
 class RayLauncher:
@@ -122,11 +134,19 @@ class RayLauncher:
         self._remote = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(RemoteRun)
 
     def start(self, job: Job) -> ClusterRun:
-        """Begin with a job, or go on with it."""
+        """Begin with a job, or go on with it.
+
+        :raises UserError: if another process trains the run
+        """
+        with ExitStack() as stack:
+            stack.enter_context(alone_on(job.folder))
+            actor = self._actor(job)
+            return ClusterRun(actor, job.folder, stack.pop_all())
+
+    def _actor(self, job: Job) -> Any:
         known = [job.folder] if job.source is None else [job.folder, job.source]
         folders = {Path(*folder.parts[-3:]): Changes(folder).collect() for folder in known}
-        actor = self._remote.remote(job.order, folders, sys.argv, __version__)
-        return ClusterRun(actor, job.folder)
+        return self._remote.remote(job.order, folders, sys.argv, __version__)
 
     def close(self) -> None:
         """Leave the cluster."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from jamba_rl.catalogue import UserError
 from jamba_rl.lab.experiment.damage import damage
 from jamba_rl.lab.experiment.jobs import Job
 from jamba_rl.lab.experiment.launch import End, Launcher, Worker
@@ -74,7 +76,7 @@ def run_jobs(jobs: Sequence[Job], launcher: Launcher, show: Callable[[Progress],
 def _look(progress: Progress, launcher: Launcher) -> None:
     """See who has ended, and start others in their place."""
     for job, worker in list(progress.active.items()):
-        end = worker.poll()
+        end = _poll(worker)
         if end is not None:
             del progress.active[job]
             _note(progress, job, end)
@@ -83,7 +85,19 @@ def _look(progress: Progress, launcher: Launcher) -> None:
         if following is None:
             return
         progress.tries[following] = progress.tries.get(following, 0) + 1
-        progress.active[following] = launcher.start(following)
+        try:
+            progress.active[following] = launcher.start(following)
+        except (OSError, UserError) as error:  # of this run's folder, or of one process too many
+            _fail(progress, following, f"{error}\n")
+
+
+def _poll(worker: Worker) -> End | None:
+    """How a worker ended; one whose files cannot be written here any more is ended."""
+    try:
+        return worker.poll()
+    except OSError as error:
+        worker.kill()
+        return End(f"{error}\n")
 
 
 def _next(progress: Progress) -> Job | None:
@@ -111,8 +125,9 @@ def _note(progress: Progress, job: Job, end: End) -> None:
 
 
 def _fail(progress: Progress, job: Job, said: str) -> None:
-    job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / ERROR).write_text(said)
+    with contextlib.suppress(OSError):  # it may be the reason
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / ERROR).write_text(said)
     progress.failed[job] = said
 
 

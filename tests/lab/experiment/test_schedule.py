@@ -97,6 +97,24 @@ def test_the_others_go_on_when_one_fails(jobs: list[Job]) -> None:
     assert [job.done for job in jobs] == [False, True, True, True]
 
 
+def test_a_worker_that_cannot_be_started_or_read_costs_its_run_alone(jobs: list[Job]) -> None:
+    def full(job: Job) -> End:
+        raise OSError(28, "No space left on device")
+
+    class Launcher(FakeLauncher):
+        def start(self, job: Job) -> FakeRun:
+            if job == jobs[0]:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return super().start(job)
+
+    launcher = Launcher({jobs[1].name: [full]})
+    progress = run_jobs(jobs, launcher, nothing)
+    assert [job.done for job in jobs] == [False, False, True, True]
+    assert progress.failed[jobs[0]] == "[Errno 11] Resource temporarily unavailable\n"
+    assert progress.failed[jobs[1]] == "[Errno 28] No space left on device\n"
+    assert [run.killed for run in launcher.runs] == [True, False, False]
+
+
 def test_a_lost_worker_is_replaced_but_not_for_ever(jobs: list[Job]) -> None:
     launcher = FakeLauncher({jobs[0].name: [lost] * 4, jobs[1].name: [lost] * 9})
     progress = run_jobs(jobs, launcher, nothing)
