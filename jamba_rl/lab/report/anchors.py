@@ -17,7 +17,7 @@ def anchors_of(env: str, runs: Iterable[Run]) -> Anchors:
 
     They stand in the runs' configs, or, of runs that are older than that, in ``envs/``; there, in the task's own YAML
     or its sighted twin's. A task without a published score is measured by the MLP on its sighted twin, if that is in
-    the same report.
+    the same report; by PPO's or SAC's, whichever is the better of those whose algorithm was run on the task.
     """
     runs = list(runs)
     own = [run for run in runs if run.task.name == env]
@@ -26,11 +26,12 @@ def anchors_of(env: str, runs: Iterable[Run]) -> Anchors:
     if found is None:
         return Anchors()
     if found.score is None and sighted is not None:
-        mlp = f"{own[0].part}-mlp"
-        seeing = [run for run in runs if (run.agent.name, run.task.name) == (mlp, sighted)]
-        if seeing:
-            score = fmean(run.final for run in seeing)
-            return Anchors(found.random, score, f"{mlp} on {sighted}, measured here")
+        mlps = sorted({f"{run.part}-mlp" for run in own})
+        finals = {mlp: [run.final for run in runs if (run.agent.name, run.task.name) == (mlp, sighted)] for mlp in mlps}
+        scores = {mlp: fmean(each) for mlp, each in finals.items() if each}
+        if scores:
+            best = max(scores, key=lambda mlp: scores[mlp])
+            return Anchors(found.random, scores[best], f"{best} on {sighted}, measured here")
     return Anchors(found.random, found.score, found.source or "")
 
 

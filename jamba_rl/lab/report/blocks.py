@@ -26,7 +26,7 @@ class Block:
 
 
 def blocks(study: Study) -> list[Block]:
-    """The comparisons over several tasks that are complete, those of most tasks first; over one if there are no others.
+    """The comparisons over several tasks that are complete, those of most tasks first.
 
     A number over tasks is only fair between agents that were run on all of them. So each set of agents that shares a
     task makes a block, with all tasks that have these agents.
@@ -39,7 +39,7 @@ def blocks(study: Study) -> list[Block]:
             if len(agents) > 1:
                 found[agents] = [env for env in envs if set(agents) <= set(shared[env][part])]
     made = [Block(agents, tuple(envs)) for agents, envs in found.items()]
-    several = [block for block in made if len(block.envs) > 1] or made
+    several = [block for block in made if len(block.envs) > 1]
     return sorted(several, key=lambda block: (-len(block.envs), -len(block.agents), block.agents))[:MOST]
 
 

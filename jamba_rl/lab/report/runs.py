@@ -141,13 +141,19 @@ def read_run(folder: Path) -> Run:
 
 
 def _unfinished(folder: Path) -> str:
-    """How far a run is that has a config and no result; nothing of any other folder."""
-    if (folder / "result.json").exists() or not (folder / "config.yaml").exists():
+    """How far a run is that has a config and no result; nothing of any other folder.
+
+    :raises UserError: if it is damaged
+    """
+    path = folder / "config.yaml"
+    if (folder / "result.json").exists() or not path.exists():
         return ""
-    rows = Table(folder / "evaluations.csv").rows()
-    return f"{folder} is not finished: " + (
-        f"last evaluated at step {rows[-1].get('step')}" if rows else "not evaluated yet"
-    )
+    catalogue.check(Config, catalogue.load(path), path)
+    table = Table(folder / "evaluations.csv")
+    table.check_numbers("step")
+    rows = table.rows()
+    how_far = f"last evaluated at step {rows[-1]['step']}" if rows else "not evaluated yet"
+    return f"{folder} is not finished: {how_far}"
 
 
 def _read_evaluations(path: Path, last_step: int) -> pd.DataFrame:

@@ -36,8 +36,8 @@ ABSENT = _Absent()
 def keep_same(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
     """Sort out runs that claim to be what they are not.
 
-    Of runs of an agent on an env whose configs differ, those of the most common one count, in a tie those of the first.
-    Of runs that claim the same seed none does: to choose between them would be to choose a score.
+    Of runs of an agent on an env whose configs differ, those of the most common one count, in a tie none. Of runs that
+    claim the same seed none does: to choose between them would be to choose a score.
     """
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
@@ -61,16 +61,20 @@ def _most_alike(group: list[Run]) -> tuple[list[Run], list[LeftOut]]:
             classes.append([run])
         else:
             found.append(run)
-    most = max(classes, key=len)
-    return most, [_other(most[0], run) for alike in classes if alike is not most for run in alike]
+    most, *others = sorted(classes, key=len, reverse=True)
+    if others and len(others[0]) == len(most):
+        tied = _other(most[0], others[0][0], "neither is reported")
+        return [], [LeftOut(run.folder, tied) for run in group]
+    return most, [
+        LeftOut(run.folder, _other(most[0], run, "the latter is left out")) for alike in others for run in alike
+    ]
 
 
-def _other(first: Run, run: Run) -> LeftOut:
+def _other(first: Run, run: Run, so: str) -> str:
     difference = next(run_differences(first, run))
-    return LeftOut(
-        run.folder,
-        f"{first.folder} and {run.folder} are both {_name(run)}, but {difference}; the latter is left out: move it to "
-        "another results folder, or train it under another name, from a YAML of its own",
+    return (
+        f"{first.folder} and {run.folder} are both {_name(run)}, but {difference}; {so}: move one to another results "
+        "folder, or train it under another name, from a YAML of its own"
     )
 
 
@@ -83,8 +87,10 @@ def _one_per_seed(group: list[Run]) -> tuple[list[Run], list[LeftOut]]:
 
 
 def _same_seed(runs: list[Run]) -> str:
+    *most, last = (str(run.folder) for run in runs)
+    both, neither = ("both", "neither") if len(runs) == 2 else ("all", "none")
     return (
-        f"{' and '.join(str(run.folder) for run in runs)} are both {_name(runs[0])} with seed {runs[0].seed}; neither "
+        f"{', '.join(most)} and {last} are {both} {_name(runs[0])} with seed {runs[0].seed}; {neither} "
         "is reported: move one to another results folder, or train it with another --seed"
     )
 

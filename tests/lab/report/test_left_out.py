@@ -112,6 +112,37 @@ def test_unfinished_runs_are_counted_and_named(results: Path, cli: Callable[...,
     assert len(make_study(results).scores) == 3
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [("config.yaml", "task: {name: a}\n", "key 'agent' is missing"), ("evaluations.csv", "a\n1\n", "no column 'step'")],
+)
+def test_an_unfinished_run_may_be_damaged_too(
+    results: Path, cli: Callable[..., Outcome], file: str, content: str, said: str
+) -> None:
+    run = write_run(results / "runs/cut", "ppo-mlp", 1, [-5.0], finished=False)
+    (run / file).write_text(content)
+    done = cli("report", str(results))
+    assert said in done.err
+    assert "not finished" not in done.err
+
+
+def test_of_one_run_and_another_neither_counts(results: Path) -> None:
+    write_run(results / "runs/other", "ppo-mlp", 1, [-1.0], over={"agent": {"network": {"pattern": "LL"}}})
+    study = make_study(results)
+    assert study.agents == ["ppo-jamba"]
+    assert {run.folder.name for run in study.left_out} == {"mlp-0", "other"}
+    assert all("in one and 'LL' in the other; neither is reported" in run.reason for run in study.left_out)
+
+
+def test_of_three_runs_of_one_seed_none_counts(results: Path) -> None:
+    for name in ("twin", "triplet"):
+        write_run(results / "runs" / name, "ppo-mlp", 0, [-1.0])
+    text = words_of(results)
+    assert (
+        "runs/mlp-0, runs/triplet and runs/twin are all agent 'ppo-mlp' on env 'pendulum-p' with seed 0; none" in text
+    )
+
+
 def test_of_two_runs_of_one_seed_neither_counts(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(results / "runs/twin", "ppo-mlp", 0, [-1.0])
     write_run(results / "runs/mlp-1", "ppo-mlp", 1, [-7.0])

@@ -369,6 +369,29 @@ def test_aggregates_are_over_tasks_that_all_their_agents_share(tmp_path: Path) -
     assert titles == ["2 agents on a, b, c", "3 agents on a, b"]
 
 
+def test_there_are_no_aggregates_of_one_task(tmp_path: Path) -> None:
+    grid(tmp_path / "runs", ["ppo-jamba", "ppo-lstm"], ["a"], 2, 10)
+    assert "Aggregate" not in words_of(tmp_path)
+
+
+def test_of_one_agent_and_one_run_nothing_is_compared(tmp_path: Path) -> None:
+    flat(tmp_path / "runs", "ppo-jamba", "a", [50.0], over=OPEN)
+    assert section(tmp_path, "compared").words == ["No two agents were run on the same task, so nothing is compared."]
+    assert rows(section(tmp_path, "spread"))[0].endswith(" | –")  # noqa: RUF001
+
+
+@pytest.mark.parametrize(("better", "score"), [("ppo", 110.0), ("sac", 210.0)])
+def test_the_better_sighted_mlp_is_the_measure_in_whatever_order_runs_are_found(
+    tmp_path: Path, better: str, score: float
+) -> None:
+    hidden = {"task": {"sighted": "open", "reference": {"random": 10.0}}}
+    for part in ("sac", "ppo"):
+        flat(tmp_path / "runs", f"{part}-jamba", "blind", [60.0], over=hidden)
+        flat(tmp_path / "runs", f"{part}-mlp", "open", [score if part == better else 100.0])
+    anchors = make_study(tmp_path).anchors["blind"]
+    assert (anchors.reference, anchors.source) == (score, f"{better}-mlp on open, measured here")
+
+
 def test_there_are_no_aggregates_of_one_agent(tmp_path: Path) -> None:
     grid(tmp_path / "runs", ["sac-jamba"], ["a"], 2, 10)
     assert "Aggregate" not in words_of(tmp_path)

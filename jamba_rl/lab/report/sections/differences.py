@@ -30,6 +30,8 @@ def compared(study: Study) -> Section:
     points = [text if len(envs) == len(study.envs) else f"{listed(envs)}: {text}" for text, envs in said.items()]
     points += _of_their_own(study)
     same = "Compared agents differ in their network alone, and their parameters are equal within 10%."
+    if all(len(study.agents_on(env)) == 1 for env in study.envs):
+        same = "No two agents were run on the same task, so nothing is compared."
     return Section("compared", "What is compared", words=[] if points else [same], points=points)
 
 

@@ -64,5 +64,5 @@ def _row(study: Study, env: str, agent: str) -> list[Cell | str]:
         interval(found, digits),
         percent(found.value / mean),
         number(float(np.mean(rough)), digits),
-        percent(gain.min() / mean),
+        percent(gain.min() / mean if len(gain) > 1 else None),
     ]
