@@ -126,7 +126,7 @@ def test_a_plan_is_not_changed_under_one_who_tunes_by_it(tmp_path: Path) -> None
     folder = tmp_path / "tune"
     before = (folder / "plan.yaml").read_text()
     with alone_in(folder, "tuning"):
-        assert read_plan(folder).trials == 9
+        assert read_plan(folder).trials == 4
         with pytest.raises(UserError, match="another tuning is at work"):
             read_plan(folder, trials=12)
         with pytest.raises(UserError, match="another tuning is at work"):
