@@ -124,7 +124,7 @@ if __name__ == "__main__":
     parser.add_argument("--models", nargs="+", choices=("dhc-jamba", "dhc-ssm"), default=("dhc-jamba", "dhc-ssm"))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--tokens", choices=("patches", "one"), default="patches")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=120)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--held-out", type=int, help="test on so many of the training images, to choose by")
