@@ -19,10 +19,10 @@ from jamba_rl.lab.build import load_model
 from jamba_rl.lab.callbacks import Evaluations
 from jamba_rl.lab.config import RunConfig, read_config
 from jamba_rl.lab.evaluate import evaluate_run
-from jamba_rl.lab.report import report
 from jamba_rl.lab.run import PROGRESS_STEP, Checkpoint, Run
 from jamba_rl.lab.train import resume, train
 from jamba_rl.tasks import make_env
+from tests.lab.report.runs import report
 from tests.lab.small import SETTINGS, small_config
 from tests.rl.ppo.test_input import Broken
 

@@ -180,9 +180,5 @@ def _check_folder(job: Job, source: Path) -> None:
                 f"{job.folder} was trained with {where} {one!r}, {source} says {other!r}; move it away, or give "
                 "another --out"
             )
-    elif (
-        not job.begun
-        and job.folder.exists()
-        and not (job.folder.is_dir() and all(map(is_left_over, job.folder.iterdir())))
-    ):
+    elif job.folder.exists() and not (job.folder.is_dir() and all(map(is_left_over, job.folder.iterdir()))):
         raise UserError(f"{job.folder} holds something that is no run; move it away, or give another --out")

@@ -5,6 +5,6 @@ came out, and ``markdown``, ``html`` and ``figures`` show it.
 """
 
 from jamba_rl.lab.report.study import Study, make_study
-from jamba_rl.lab.report.write import Report, make_report, name_left_out, report
+from jamba_rl.lab.report.write import Report, make_report, name_left_out
 
-__all__ = ["Report", "Study", "make_report", "make_study", "name_left_out", "report"]
+__all__ = ["Report", "Study", "make_report", "make_study", "name_left_out"]

@@ -41,18 +41,6 @@ class Report:
     unfinished: int
 
 
-def report(results: Path) -> Path:
-    """Write what came out of an experiment beside its runs, and name what was left out on standard error.
-
-    :param results: the experiment's folder
-    :return: ``report.md``
-    :raises UserError: as `make_report` does
-    """
-    written = make_report(results)
-    name_left_out(written)
-    return written.markdown
-
-
 def make_report(results: Path) -> Report:
     """Write what came out of an experiment beside its runs.
 

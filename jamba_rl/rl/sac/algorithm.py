@@ -51,8 +51,8 @@ class RecurrentSAC(CarriesMemory, SAC):
     :param stored_state: windows begin with the memory that was there when they happened, kept every
         ``sequence_length`` steps; else with an empty one
     :param windows_in_a_row: so many updates a window follows on that of the update before, with the memory that was
-        left there, before the next begins elsewhere with an empty one; so an agent acts on what it has learned from,
-        however long an episode is. Default: 32, or 1 without a memory, a burn-in or stored states
+        left there, before the next begins elsewhere with an empty one; so what is learned from are memories up to so
+        many windows old, as while acting. Default: 32, but 1 without a memory, with a burn-in or with stored states
     :raises ValueError: a number lies outside its bounds, or a policy name is unknown
 
     >>> model = RecurrentSAC("JambaPolicy", "Pendulum-v1", learning_starts=64, batch_size=64, seed=0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jamba_rl import catalogue
-from jamba_rl.lab.report import make_study
+from jamba_rl.lab.report import make_report, make_study, name_left_out
 from jamba_rl.lab.report.compose import compose
 from jamba_rl.lab.report.markdown import markdown
 
@@ -94,3 +94,10 @@ def grid(
 def words_of(results: Path) -> str:
     """What a report says, without its files."""
     return markdown(compose(make_study(results)))
+
+
+def report(results: Path) -> Path:
+    """Write a report and say what is left out, as the command does; its text."""
+    written = make_report(results)
+    name_left_out(written)
+    return written.markdown

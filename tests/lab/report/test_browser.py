@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
-from jamba_rl.lab.report import report
 from jamba_rl.lab.report.palette import COLOURS
-from tests.lab.report.runs import grid, write_run
+from tests.lab.report.runs import grid, report, write_run
 
 pytestmark = pytest.mark.system
 

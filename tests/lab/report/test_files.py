@@ -12,9 +12,9 @@ import pytest
 
 from jamba_rl import catalogue
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.report import make_report, make_study, report
+from jamba_rl.lab.report import make_report, make_study
 from tests.conftest import Outcome
-from tests.lab.report.runs import words_of, write_run
+from tests.lab.report.runs import report, words_of, write_run
 
 
 def test_the_final_score_is_the_mean_of_the_last_tenth_of_evaluations(results: Path) -> None:

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import vl_convert
 
-from jamba_rl.lab.report import report
 from jamba_rl.lab.report.order import KINDS
 from jamba_rl.lab.report.palette import COLOURS, DARK, DASHES, LIGHT, styles
-from tests.lab.report.runs import grid, write_run
+from tests.lab.report.runs import grid, report, write_run
 
 MEMORIES = ["ppo-jamba", "ppo-lstm", "ppo-ssm", "ppo-mlp-framestack", "ppo-mlp"]
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from jamba_rl.lab.agent import ALGORITHMS
-from jamba_rl.lab.report import make_study, report, schema
+from jamba_rl.lab.report import make_study, schema
 from tests.conftest import Outcome
-from tests.lab.report.runs import words_of, write_run
+from tests.lab.report.runs import report, words_of, write_run
 
 RESULT = {"step": 20_000, "parameters": 1, "steps_per_second": 1.0}
 DAMAGES = [
