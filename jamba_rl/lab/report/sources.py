@@ -30,7 +30,7 @@ def provenance(study: Study) -> dict[str, Any]:
         "commits": _counted(_commit(start) for start in starts),
         "versions": _versions(starts),
         "machines": _counted(_machine(start) for start in starts),
-        "commands": [_command(start, study.folder) for start in starts],
+        "commands": [command(start, study.folder) for start in starts],
     }
 
 
@@ -75,7 +75,7 @@ def _commit(start: dict[str, Any]) -> str:
     return str(git.get("commit", ""))[:10] + (" with changes" if git.get("dirty") else "")
 
 
-def _command(start: dict[str, Any], results: Path) -> str:
+def command(start: dict[str, Any], results: Path) -> str:
     """The command without where on somebody's disk things lay: of other paths than these results' the name alone."""
     there = "/".join(results.absolute().parts[-2:])
 

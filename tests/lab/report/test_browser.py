@@ -20,6 +20,7 @@ KINDS = [agent.removeprefix("ppo-") for agent in AGENTS]
 CHARTS = ["a", "b", "all-profiles"]
 BARS = {"a-final": 5, "b-final": 5, "b-memory": 4, "all-iqm": 5, "all-improvement": 4}
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
@@ -78,6 +79,7 @@ class Seen:
         """A place in a chart, so far from its left end."""
         area = self.page.locator(f"[data-figure='{chart}'] svg")
         area.scroll_into_view_if_needed()
+        self.page.evaluate(TWO_FRAMES)  # scrolling is told at the next frame, and takes a value that is shown away
         box = area.bounding_box()
         assert box is not None
         return box["x"] + share * box["width"], box["y"] + box["height"] / 2
