@@ -17,8 +17,8 @@ def inspect(
         str,
         typer.Argument(
             metavar="AGENT|PRESET|SIZE",
-            help="An agent, by name or path; a preset: rl, dhc-rl, dhc-vision, nakshatra, nexus, ai21-jamba; or small, "
-            "medium, large of DHC-Jamba's vision model.",
+            help="An agent, by name or path; a preset: rl, mamba, dhc-rl, dhc-vision, nakshatra, nexus, ai21-jamba; or "
+            "small, medium, large of DHC-Jamba's vision model.",
         ),
     ],
     env: Annotated[

@@ -63,9 +63,9 @@ def _config(tensors: Mapping[str, Tensor], d_model: int, norm_eps: float) -> Jam
     mixer = "backbone.layers.0.mixer."
     channels, states = tensors[mixer + "A_log"].shape
     layers = {name.split(".")[2] for name in tensors if name.startswith("backbone.layers.")}
-    return JambaConfig(
+    return JambaConfig.preset(
+        "mamba",
         d_model=d_model,
-        pattern="M",
         num_layers=len(layers),
         norm_eps=norm_eps,
         d_state=states,
@@ -74,5 +74,4 @@ def _config(tensors: Mapping[str, Tensor], d_model: int, norm_eps: float) -> Jam
         dt_rank=tensors[mixer + "dt_proj.weight"].shape[1],
         conv_bias=mixer + "conv1d.bias" in tensors,
         mamba_bias=mixer + "in_proj.bias" in tensors,
-        branch_scale=1.0,
     )

@@ -43,7 +43,7 @@ class Mamba(Mixer):
     Initialisation (section 3.6 of the paper):
 
     ==================  ==========================================================
-    A_log               log(1..N) in every channel (S4D-Real), or with ``decay_min`` evenly from its log to 0
+    A_log               evenly from log(decay_min) to 0 in every channel; without it log(1..N), S4D-Real
     D                   1
     dt_proj.weight      U(-R^-1/2, R^-1/2)
     dt_proj.bias        inverse softplus of dt, dt log-uniform in [dt_min, dt_max]

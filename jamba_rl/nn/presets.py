@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-_DHC = {
+# How Gu & Dao 2023 start a Mamba layer. Ours starts slower, for an agent learns from few episodes.
+_MAMBA = {"dt_min": 1e-3, "dt_max": 0.1, "decay_min": None, "mamba_norms": False}
+_DHC = _MAMBA | {
     "position": "rope",
     "ffn_mult": 4.0,
     "branch_scale": 1.0,
@@ -19,6 +21,8 @@ _DHC = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "rl": {},
+    # Its smallest language model, of 130 million parameters.
+    "mamba": _MAMBA | {"d_model": 768, "pattern": "M", "num_layers": 24, "norm_eps": 1e-5, "branch_scale": 1.0},
     # DHC-Jamba-Enhanced, ARCHITECTURE.md: the last of every r + 1 blocks attends.
     "dhc-rl": _DHC | {"d_model": 128, "pattern": "MMMA", "num_layers": 4, "ffn_pattern": "D", "window": 64},
     # The same document's width; the code of its vision model makes it four times that.
@@ -34,7 +38,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # JAMBA of Nakshatra: 8 times 8 blocks, biases, the chosen experts weighed by their logits. Its x_proj, router and
     # lm_head have biases too, 61,521 of 10 billion numbers, which nothing here has.
-    "nakshatra": {
+    "nakshatra": _MAMBA
+    | {
         "d_model": 1184,
         "pattern": "MMMMAMMM",
         "ffn_pattern": "DE",
@@ -58,7 +63,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "branch_scale": 1.0,
     },
     # The Nexus curriculum, jamba.md: attention first, experts that are plain SiLU networks.
-    "nexus": {
+    "nexus": _MAMBA
+    | {
         "d_model": 4096,
         "pattern": "AMMM",
         "ffn_pattern": "DE",
@@ -74,7 +80,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # ai21labs/Jamba-v0.1 (Lieber et al. 2024, arXiv 2403.19887). Its own initial time steps are zero biases, a memory
     # of one or two steps; ours are Mamba's.
-    "ai21-jamba": {
+    "ai21-jamba": _MAMBA
+    | {
         "d_model": 4096,
         "pattern": "MMMMAMMM",
         "ffn_pattern": "DE",

@@ -11,6 +11,8 @@ from jamba_rl.nn.config import JambaConfig
 from jamba_rl.nn.mixer import Mixer, State
 from jamba_rl.nn.scan import selective_scan
 
+LONGEST = 1000  # memory at the start, in steps; the shortest is one step
+
 
 class LinearSSM(Mixer):
     """h_t = a h_{t-1} + (1 - a) B u_t;  y_t = C h_t + D u_t, with fixed a in (0, 1) per state.
@@ -22,8 +24,7 @@ class LinearSSM(Mixer):
     Mamba adds is exactly the selection that is missing here. The factor 1 - a keeps the state at
     the scale of its input however slow it is (LRU, Orvieto et al. 2023).
 
-    a = exp(-dt), with dt log-uniform in [dt_min, dt_max * 10] at the start: memories of 1 to 1000
-    steps. The state is (h (B, S),).
+    a = exp(-dt), with dt log-uniform in [0.001, 1] at the start: memories of 1 to 1000 steps. The state is (h (B, S),).
     """
 
     def __init__(self, config: JambaConfig) -> None:
@@ -32,8 +33,7 @@ class LinearSSM(Mixer):
         self.in_proj = nn.Linear(d, states, bias=False)
         self.out_proj = nn.Linear(states, d, bias=False)
         self.D = nn.Parameter(torch.zeros(d))  # the residual stream carries the input already
-        low, high = math.log(config.dt_min), math.log(config.dt_max * 10)
-        self.log_dt = nn.Parameter(torch.empty(states).uniform_(low, high))
+        self.log_dt = nn.Parameter(torch.empty(states).uniform_(math.log(1 / LONGEST), 0.0))
 
     def forward(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> tuple[Tensor, State]:  # noqa: D102
         u_BTS = self.in_proj(x)

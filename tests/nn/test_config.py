@@ -50,7 +50,7 @@ def test_a_configuration_is_frozen_and_comparable():
         ({"dropout": -0.1}, ["dropout", "-0.1"]),
         ({"mamba_norms": 1}, ["mamba_norms", "True or False"]),
         ({"norm_eps": float("nan")}, ["norm_eps", "nan"]),
-        ({"dt_min": 0.5}, ["dt_max 0.1", "dt_min 0.5"]),
+        ({"dt_min": 1.5}, ["dt_max 1.0", "dt_min 1.5"]),
         ({"num_layers": 0}, ["num_layers"]),
     ],
 )

@@ -18,8 +18,10 @@ from tests.nn.scan.problems import assert_close, needs_kernel, with_gradients
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
 # Where torch.compile looks into a tensor it hides this warning, but not from pytest, which makes it an error first.
 compiling = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-OPTIONS = {"mamba_norms": True, "mamba_bias": True}
-every_option = pytest.mark.parametrize("options", [{}, OPTIONS, {"conv_bias": False}], ids=["plain", "all", "bare"])
+PLAIN, OPTIONS = {"mamba_norms": False}, {"mamba_norms": True, "mamba_bias": True}
+every_option = pytest.mark.parametrize(
+    "options", [PLAIN, OPTIONS, PLAIN | {"conv_bias": False}], ids=["plain", "all", "bare"]
+)
 
 
 def layer(d_model: int = 16, seed: int = 0, **options) -> Mamba:
@@ -60,12 +62,15 @@ def test_optional_parameters_are_those_of_jamba():
         "out_proj.weight": (32, 64), "out_proj.bias": (32,), "dt_layernorm.weight": (2,), "b_layernorm.weight": (16,),
         "c_layernorm.weight": (16,),
     }  # fmt: skip
-    assert not {"conv1d.bias", "in_proj.bias"} & dict(layer(conv_bias=False).named_parameters()).keys()
+    assert (
+        not {"conv1d.bias", "in_proj.bias", "dt_layernorm.weight"}
+        & dict(layer(conv_bias=False, mamba_norms=False).named_parameters()).keys()
+    )
 
 
 @every_option
 def test_initialisation_can_be_repeated(options):
-    model = layer(64, dt_min=1e-3, dt_max=0.1, **options)
+    model = layer(64, dt_min=1e-3, dt_max=0.1, decay_min=None, **options)
     with torch.no_grad():
         for parameter in (model.A_log, model.D, model.dt_proj.bias):
             parameter.zero_()
@@ -84,14 +89,16 @@ def test_slow_decays_lie_between_their_least_and_one_in_equal_ratios():
 def test_slow_decays_and_norms_let_a_long_past_through():
     def trace_left(**options):
         torch.manual_seed(0)
-        model = layer(64, **options)
+        model = Mamba(JambaConfig.preset("mamba", d_model=64, **options))
         x = torch.randn(1, 200, 64).expand(2, -1, -1).clone()
         x[1, 0] = -x[0, 0]
         one, other = model(x, None)[0][:, -1]
         return ((one - other).norm() / one.norm()).item()
 
-    assert trace_left(mamba_norms=True, decay_min=0.01) > 5 * trace_left(mamba_norms=True)
-    assert trace_left(mamba_norms=True, decay_min=0.01) > 300 * trace_left()
+    ours = JambaConfig()
+    slow = {name: getattr(ours, name) for name in ("dt_min", "dt_max", "decay_min")}
+    assert trace_left(mamba_norms=True, **slow) > 5 * trace_left(mamba_norms=True)
+    assert trace_left(mamba_norms=True, **slow) > 300 * trace_left()
 
 
 def as_published(model: Mamba, u: Tensor) -> Tensor:

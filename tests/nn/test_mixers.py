@@ -13,6 +13,7 @@ from jamba_rl.nn.mixer import State
 # Every kind of layer, alone and in mixed stacks, and every option that changes what passes through time.
 STACKS: dict[str, dict[str, Any]] = {
     **{pattern: {"pattern": pattern} for pattern in ("M", "A", "S", "L", "G", "P", "N", "MA", "AM", "MMMA", "MSLA")},
+    "M as published": {"pattern": "M", "mamba_norms": False, "decay_min": None},
     "M with norms and biases": {"pattern": "M", "mamba_norms": True, "mamba_bias": True, "conv_bias": False},
     "A without positions": {"pattern": "A", "position": "none"},
     "A with grouped heads": {"pattern": "A", "num_heads": 4, "num_kv_heads": 2, "attention_bias": True},
@@ -206,7 +207,7 @@ def test_rows_of_a_batch_do_not_mix(stack):
 
 
 def test_mamba_starts_with_time_steps_in_the_configured_range():
-    model = Jamba(JambaConfig(d_model=32, pattern="M", dt_min=1e-3, dt_max=0.1))
+    model = Jamba(JambaConfig.preset("mamba", d_model=32, num_layers=1))
     mixer = model.blocks[0].mixer
     dt = torch.nn.functional.softplus(mixer.dt_proj.bias)
     assert dt.min() >= 0.99e-3
@@ -226,7 +227,7 @@ def test_the_linear_ssm_is_linear_and_time_invariant():
 
 
 def test_mamba_loads_weights_under_the_names_of_mamba_ssm():
-    names = set(dict(backbone("M").blocks[0].mixer.named_parameters()))
+    names = set(dict(backbone("M as published").blocks[0].mixer.named_parameters()))
     assert names == {
         "A_log", "D", "in_proj.weight", "conv1d.weight", "conv1d.bias", "x_proj.weight",
         "dt_proj.weight", "dt_proj.bias", "out_proj.weight",

@@ -7,10 +7,10 @@ from typing import Any
 
 from jamba_rl.lab.config import RunConfig
 from jamba_rl.lab.report.same import MAY_DIFFER, differences
-from jamba_rl.lab.report.schema import PARTS
+from jamba_rl.lab.report.unused import unused
 
 
 def unlike(one: RunConfig, other: RunConfig) -> Iterator[tuple[str, Any, Any]]:
     """Keys of two runs of one agent on one env that differ and count, with both values: what a report would refuse."""
-    unused = {f"task.protocol.{part}" for part in PARTS if part != other.agent.part}
-    yield from differences(one.model_dump(mode="json"), other.model_dump(mode="json"), MAY_DIFFER | unused)
+    before, after = one.model_dump(mode="json"), other.model_dump(mode="json")
+    yield from differences(before, after, MAY_DIFFER | unused(after))

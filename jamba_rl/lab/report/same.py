@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jamba_rl.lab.report.runs import LeftOut, Run
-from jamba_rl.lab.report.schema import PARTS
+from jamba_rl.lab.report.unused import unused
 from jamba_rl.lab.report.younger import grown_up
 
 # between runs of one agent
@@ -101,8 +101,7 @@ def _name(run: Run) -> str:
 
 def run_differences(one: Run, other: Run) -> Iterator[str]:
     """What differs, in words, between two runs of one name."""
-    unused = {f"task.protocol.{part}" for part in PARTS if part not in one.agent.algorithm}
-    for where, a, b in differences(one.config, other.config, MAY_DIFFER | unused):
+    for where, a, b in differences(one.config, other.config, MAY_DIFFER | unused(one.config)):
         yield f"{where} is {a!r} in one and {b!r} in the other"
 
 

@@ -196,6 +196,7 @@ def test_an_odd_run_does_not_take_a_seed_from_one_of_the_others(results: Path) -
         task(description="in other words", sighted="pendulum"),
         task(reference={"random": 1.0, "score": 2.0}),
         task(protocol={"sac": {"gamma": 0.5}}),  # which no PPO goes by
+        {"agent": {"network": {"d_hidden": 5}}},  # which neither Mamba nor attention has
         {"agent": {"description": "in other words", "frames": 1, "network": {"decay_min": None}}},
         {"agent": {"n_epochs": 10, "vf_coef": 0.5}},  # there they stood once
     ],
