@@ -48,3 +48,15 @@ def test_unpacking_leaves_what_is_there(tmp_path: Path) -> None:
     changed.write_text("kept")
     assert runs("unpack", tmp_path) == "unpacked 0 runs"
     assert changed.read_text() == "kept"
+
+
+def test_what_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
+    for script, *arguments in (["runs", "unpack", tmp_path], ["again", tmp_path, "a/ppo-mlp/0"]):
+        done = subprocess.run([sys.executable, SCRIPT.with_name(script), *arguments], capture_output=True, text=True)
+        assert done.returncode
+        assert done.stderr == f"no packed runs at {tmp_path}: it has no runs.tar.xz\n"
+    grid(tmp_path / "runs", ["ppo-mlp"], ["a"], seeds=1, evaluations=5)
+    runs("pack", tmp_path)
+    unknown = [sys.executable, SCRIPT.with_name("again"), tmp_path, "a/ppo-mlp/1"]
+    done = subprocess.run(unknown, capture_output=True, text=True)
+    assert done.stderr == f"{tmp_path}/runs.tar.xz has no a/ppo-mlp/1; it has a/ppo-mlp/0\n"
