@@ -46,7 +46,7 @@ class JambaConfig:
 
     :param d_model: width of the residual stream
     :param pattern: one letter per block: M Mamba, A attention, S linear SSM, L LSTM, G GRU, P the seeds' simple SSM
-        (two linear layers, no memory), N none; default MA, or what ``attn_period`` or ``mamba_ratio`` say
+        (two linear layers, no memory), N none; default AM, or what ``attn_period`` or ``mamba_ratio`` say
     :param ffn_pattern: D (dense), E (mixture of experts) or - (none), repeated to the length of
         ``pattern``; default -, or what ``moe_period`` says
     :param num_layers: number of blocks; ``pattern`` is repeated to it (default: its own length)
@@ -295,7 +295,7 @@ def _mixer_pattern(pattern: str | None, period: int | None, offset: int | None, 
         period = ratio + 1
     if period is not None:
         return periodic("attn", "M", "A", period, offset)
-    return letters("pattern", "MA" if pattern is None else pattern, MIXERS)
+    return letters("pattern", "AM" if pattern is None else pattern, MIXERS)
 
 
 def _ffn_pattern(pattern: str | None, period: int | None, offset: int | None) -> str:

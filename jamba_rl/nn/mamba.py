@@ -47,6 +47,7 @@ class Mamba(Mixer):
     D                   1
     dt_proj.weight      U(-R^-1/2, R^-1/2)
     dt_proj.bias        inverse softplus of dt, dt log-uniform in [dt_min, dt_max]
+    b_layernorm.weight  with decay_min, square root of the rate of decay
     everything else     torch's default
     ==================  ==========================================================
     """
@@ -77,6 +78,9 @@ class Mamba(Mixer):
         n, slowest = config.d_state, config.decay_min
         log_rates = torch.arange(1, n + 1).log() if slowest is None else torch.linspace(math.log(slowest), 0.0, n)
         self.A_log.copy_(log_rates.expand_as(self.A_log))
+        if config.mamba_norms and slowest is not None:
+            # h gains dt B x and loses dt rate h, so it grows to B x / rate: slow states would drown all else
+            self.b_layernorm.weight.copy_((0.5 * log_rates).exp())
         self.D.fill_(1.0)
         self.dt_proj.weight.uniform_(-(config.dt_rank**-0.5), config.dt_rank**-0.5)
         dt = torch.empty_like(self.dt_proj.bias).uniform_(math.log(config.dt_min), math.log(config.dt_max)).exp()

@@ -9,7 +9,7 @@ from jamba_rl.nn.check import check_count
 
 @pytest.fixture(scope="module")
 def model() -> Jamba:
-    return Jamba(JambaConfig(d_model=8, pattern="MA", window=4))
+    return Jamba(JambaConfig(d_model=8, pattern="AM", window=4))
 
 
 X = torch.zeros(2, 5, 8)

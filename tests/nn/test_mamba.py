@@ -86,6 +86,19 @@ def test_slow_decays_lie_between_their_least_and_one_in_equal_ratios():
     torch.testing.assert_close(rates, torch.tensor([0.01, 0.1**1.5, 0.1, 0.1**0.5, 1.0]))
 
 
+def test_what_slow_states_add_up_does_not_drown_all_else():
+    torch.manual_seed(0)
+    model, x = layer(64), torch.randn(8, 1000, 64) / 2 + torch.randn(64) / 2
+
+    def size_after_an_episode():
+        return model(x, None)[0][:, -100:].square().mean().sqrt().item()
+
+    with torch.no_grad():
+        weighed = size_after_an_episode()
+        model.b_layernorm.weight.fill_(1.0)
+        assert weighed < 0.5 * size_after_an_episode()
+
+
 def test_slow_decays_and_norms_let_a_long_past_through():
     def trace_left(**options):
         torch.manual_seed(0)

@@ -14,7 +14,7 @@ from jamba_rl.rl.ppo.policy import RecurrentActorCriticPolicy
 class JambaPolicy(RecurrentActorCriticPolicy):
     """The hybrid: Mamba latches and integrates, attention recalls exactly."""
 
-    default_network = JambaConfig(pattern="MA")
+    default_network = JambaConfig(pattern="AM")
 
 
 class MambaPolicy(RecurrentActorCriticPolicy):

@@ -235,7 +235,7 @@ def test_a_policy_saves_and_loads_with_its_network(tmp_path):
 
 def test_time_steps_survive_the_construction_of_the_policy():
     """SB3's orthogonal initialisation would set every bias to zero, Mamba's time step to 0.69."""
-    model = RecurrentPPO("JambaPolicy", "Pendulum-v1", n_steps=64, batch_size=64, device="cpu")
+    model = RecurrentPPO("MambaPolicy", "Pendulum-v1", n_steps=64, batch_size=64, device="cpu")
     mamba = model.policy.encoder.backbone.blocks[0].mixer
     dt = torch.nn.functional.softplus(mamba.dt_proj.bias)
     assert 0.99e-2 < dt.min() < 0.05

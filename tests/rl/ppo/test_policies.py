@@ -25,7 +25,7 @@ def make(cls=JambaPolicy, observations=BOX, actions=BOX, **kwargs):
 
 def test_each_name_is_a_backbone():
     patterns = {name: POLICIES[name].default_network.pattern for name in OURS}
-    assert patterns == dict(zip(OURS, ["MA", "M", "A", "S", "L", "G", "N"], strict=True))
+    assert patterns == dict(zip(OURS, ["AM", "M", "A", "S", "L", "G", "N"], strict=True))
 
 
 @pytest.mark.parametrize(
