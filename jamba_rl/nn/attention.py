@@ -30,7 +30,7 @@ class Attention(Mixer):
     """Multi-head attention of each step to the last ``window`` steps of its own episode, or to all of them.
 
     With ``position: relative`` scores get a learned bias per head and lag (T5 without buckets), zero at the
-    start, so that "what came 32 steps ago" is one number to learn. With ``rope`` queries and keys are turned by
+    start, so that "what came 32 steps ago" is one number to learn, and one that is learned soon (``lag_scale``). With ``rope`` queries and keys are turned by
     their step of the episode. With fewer heads of keys and values, each serves a group of queries' heads (GQA,
     Ainslie et al. 2023).
 
@@ -77,7 +77,7 @@ class Attention(Mixer):
         keys, values, age = state
         heads_B1HK = self._heads(x[:, None], age, None if reset is None else reset[:, None])
         qkv = heads_B1HK.view(len(x), 3, self.config.num_heads, self.head_dim)
-        y_BHK, *state_after = windowed_attention_step(qkv, keys, values, age, reset, self.lag_bias)
+        y_BHK, *state_after = windowed_attention_step(qkv, keys, values, age, reset, self._bias())
         return self.out_proj(y_BHK.view(x.shape)), tuple(state_after)
 
     def weights(self, x: Tensor, state: State | None, reset: Tensor | None = None) -> Tensor:
@@ -95,7 +95,7 @@ class Attention(Mixer):
             reach = int(positions(starts_BT).max()) + 1
             keys = F.pad(keys, (0, 0, 0, 0, T - 1, 0))
         wide_k, wide_keys = self._for_all_heads(k), self._for_all_heads(keys)
-        return _by_lag(_window_weights(q, wide_k, wide_keys, starts_BT, self.lag_bias))[..., :reach]
+        return _by_lag(_window_weights(q, wide_k, wide_keys, starts_BT, self._bias()))[..., :reach]
 
     def initial_state(self, batch: int) -> State:  # noqa: D102
         config, weight = self.config, self.out_proj.weight
@@ -108,7 +108,12 @@ class Attention(Mixer):
         )
 
     def _parameters_of_step(self) -> list[Any]:
-        return [*find_all(self, _PROJECTIONS), find(self, "lag_bias")]
+        return [*find_all(self, _PROJECTIONS), self._bias()]
+
+    def _bias(self) -> Tensor | None:
+        """What is added to the scores of every head and lag (H, W)."""
+        bias: Tensor | None = find(self, "lag_bias")
+        return None if bias is None else bias * self.config.lag_scale
 
     def _heads(self, x: Tensor, age: Tensor, reset: Tensor | None) -> Tensor:
         """Queries, keys and values (B, T, H + 2 G, K), the first two turned if positions are rotary."""
@@ -131,7 +136,7 @@ class Attention(Mixer):
             q, k, v = heads_BTHK.split((H, self.config.num_kv_heads, self.config.num_kv_heads), 2)
             wide_k, wide_v, wide_keys, wide_values = (self._for_all_heads(part) for part in (k, v, keys, values))
             qkv = torch.stack((q, wide_k, wide_v), 2)
-        y_BTHK, age = windowed_attention(qkv, wide_keys, wide_values, age, reset, self.lag_bias)
+        y_BTHK, age = windowed_attention(qkv, wide_keys, wide_values, age, reset, self._bias())
         return y_BTHK, (_next_cache(keys, k), _next_cache(values, v), age)
 
     def _for_all_heads(self, shared: Tensor) -> Tensor:

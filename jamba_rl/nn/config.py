@@ -22,7 +22,7 @@ COUNTS = (
     "num_layers", "d_state", "d_conv", "dt_rank", "num_heads", "num_kv_heads", "max_positions", "d_hidden",
     "num_experts", "top_k",
 )  # fmt: skip
-ABOVE_ZERO = ("expand", "ffn_mult", "norm_eps", "dt_min", "dt_max", "branch_scale", "rope_base")
+ABOVE_ZERO = ("expand", "ffn_mult", "norm_eps", "dt_min", "dt_max", "branch_scale", "lag_scale", "rope_base")
 NOT_BELOW_ZERO = ("dropout", "balance_coef", "z_coef", "router_jitter")
 OPTIONAL = {
     "window": (int, "a whole number above 0, or None"),
@@ -81,6 +81,9 @@ class JambaConfig:
         which then is what the state holds
     :param position: ``relative`` (a learned bias per head and lag within the window), ``rope``, ``learned``
         (vectors added to the input of the stack), or ``none``; all count from the start of the episode
+    :param lag_scale: factor on the learned biases of ``relative``. An optimizer such as Adam moves a parameter by its
+        learning rate, and to single out one lag among hundreds takes a bias of several: with 1 what came 63 steps ago
+        is learned from five times as many sequences as with 16
     :param rope_base: longest wavelength of ``rope``, in steps per radian
     :param max_positions: vectors of ``learned``; later steps share the last one
     :param attention_bias: whether the projections have biases
@@ -150,6 +153,7 @@ class JambaConfig:
     num_kv_heads: int = None  # type: ignore[assignment]
     window: int | None = 64
     position: str = "relative"
+    lag_scale: float = 16.0
     rope_base: float = 10000.0
     max_positions: int = 2048
     attention_bias: bool = False

@@ -18,6 +18,7 @@ STACKS: dict[str, dict[str, Any]] = {
     "A without positions": {"pattern": "A", "position": "none"},
     "A with grouped heads": {"pattern": "A", "num_heads": 4, "num_kv_heads": 2, "attention_bias": True},
     "A with one head for all": {"pattern": "A", "num_heads": 4, "num_kv_heads": 1, "position": "rope"},
+    "A with lags as in T5": {"pattern": "A", "lag_scale": 1.0},
     "A rotary": {"pattern": "A", "position": "rope"},
     "A over the episode": {"pattern": "A", "position": "none", "window": None},
     "A rotary over the episode": {"pattern": "MA", "position": "rope", "window": None, "num_kv_heads": 1},
@@ -41,7 +42,9 @@ def backbone(stack: str, seed: int = 0, **overrides: Any) -> Jamba:
     model = fresh(stack, seed, **overrides)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "lag_bias" in name or name.endswith((".D", "table.weight")):
+            if "lag_bias" in name:
+                parameter.normal_(std=1 / model.config.lag_scale)
+            elif name.endswith((".D", "table.weight")):
                 parameter.normal_()
     return model
 

@@ -15,8 +15,8 @@ KEYS = {key for layers in (MIXERS, FEEDFORWARDS) for keys in layers.values() for
 OTHER = {
     "d_state": 3, "d_conv": 2, "expand": 1.0, "dt_rank": 2, "dt_min": 0.1, "dt_max": 2.0, "decay_min": 0.1,
     "mamba_norms": False, "conv_bias": False, "mamba_bias": True, "num_heads": 2, "num_kv_heads": 1, "window": 5,
-    "rope_base": 5.0, "attention_bias": True, "d_hidden": 9, "ffn_act": "gelu", "num_experts": 3, "top_k": 1,
-    "expert_act": "gelu", "router_weights": "raw", "balance": "none", "balance_coef": 0.5, "z_loss": "none",
+    "lag_scale": 2.0, "rope_base": 5.0, "attention_bias": True, "d_hidden": 9, "ffn_act": "gelu", "num_experts": 3,
+    "top_k": 1, "expert_act": "gelu", "router_weights": "raw", "balance": "none", "balance_coef": 0.5, "z_loss": "none",
     "z_coef": 0.5, "router_jitter": 0.5, "ffn_mult": 1.0, "ffn_bias": True,
 }  # fmt: skip
 NETWORKS = [("M", "-"), ("A", "-"), ("S", "-"), ("L", "D"), ("N", "D"), ("N", "E")]
