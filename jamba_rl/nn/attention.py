@@ -29,10 +29,10 @@ MASKED = -1e9  # finite: a softmax over it stays free of NaN
 class Attention(Mixer):
     """Multi-head attention of each step to the last ``window`` steps of its own episode, or to all of them.
 
-    With ``position: relative`` scores get a learned bias per head and lag (T5 without buckets), zero at the
-    start, so that "what came 32 steps ago" is one number to learn, and one that is learned soon (``lag_scale``). With ``rope`` queries and keys are turned by
-    their step of the episode. With fewer heads of keys and values, each serves a group of queries' heads (GQA,
-    Ainslie et al. 2023).
+    With ``position: relative`` scores get a learned bias per head and lag (T5 without buckets), zero at the start, so
+    that "what came 32 steps ago" is one number to learn, and one that is learned soon (``lag_scale``). With ``rope``
+    queries and keys are turned by their step of the episode. With fewer heads of keys and values, each serves a group
+    of queries' heads (GQA, Ainslie et al. 2023).
 
     The state is (keys (B, P, G, K), values (B, P, G, K), age (B,)): the P steps before the next one, newest last,
     and the number of steps since the episode began. Slots older than ``age`` have no weight, so a reset only sets

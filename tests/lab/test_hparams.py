@@ -56,7 +56,7 @@ def test_a_run_says_what_it_was_trained_with_and_how_good_it_became(trained: Run
     said = plugin_data(trained)
     start = metadata.parse_session_start_info_plugin_data(said[metadata.SESSION_START_INFO_TAG])
     assert start.hparams["env"].string_value == "pendulum-p"
-    assert start.hparams["network.pattern"].string_value == "MA"
+    assert start.hparams["network.pattern"].string_value == "AM"
     assert start.hparams["network.d_model"].number_value == 8
     assert start.hparams["shared_encoder"].bool_value is True
     assert start.hparams["policy.net_arch"].string_value == "[8]"

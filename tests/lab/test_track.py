@@ -74,7 +74,7 @@ def test_a_run_is_tracked_and_goes_on_when_it_is_resumed(tmp_path: Path) -> None
         "pendulum-p/ppo-jamba",
     )
     config = items(run.config.update)
-    assert config["agent.network.pattern"] == "MA"
+    assert config["agent.network.pattern"] == "AM"
     assert config["task.protocol.ppo.gamma"] == 0.95
     history = [items(record.history.item) for record in found if record.HasField("history")]
     assert [row["step"] for row in history if "eval/mean_reward" in row] == [128, 256]

@@ -69,7 +69,7 @@ def test_a_variant_is_an_agent_with_a_name_of_its_own(tmp_path: Path) -> None:
     variant = {"name": "jamba-MMMA", "from": "ppo-jamba", "set": {"network": {"pattern": "MMMA"}}}
     jobs = jobs_of(tmp_path / "mine.yaml", tmp_path, agents=["ppo-jamba", variant], seeds=1)
     assert [job.config.agent.name for job in jobs] == ["ppo-jamba", "jamba-MMMA"]
-    assert [job.config.agent.network.pattern for job in jobs] == ["MA", "MMMA"]
+    assert [job.config.agent.network.pattern for job in jobs] == ["AM", "MMMA"]
     assert {job.config.agent.network.d_model for job in jobs} == {8}  # what is set for all is set for it too
     assert jobs[1].folder.parent.name == "jamba-MMMA"
 
