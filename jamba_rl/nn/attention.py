@@ -6,6 +6,7 @@ P steps remembered (W - 1, or without a window all of them), S = P + T.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ class Attention(Mixer):
     """Multi-head attention of each step to the last ``window`` steps of its own episode, or to all of them.
 
     With ``position: relative`` scores get a learned bias per head and lag (T5 without buckets), zero at the start, so
-    that "what came 32 steps ago" is one number to learn, and one that is learned soon (``lag_scale``). With ``rope``
+    that "what came 32 steps ago" is one number to learn; some heads learn it sooner (``lag_scale``). With ``rope``
     queries and keys are turned by their step of the episode. With fewer heads of keys and values, each serves a group
     of queries' heads (GQA, Ainslie et al. 2023).
 
@@ -50,6 +51,8 @@ class Attention(Mixer):
         if config.position == "relative":
             assert config.window is not None  # the configuration says so
             self.lag_bias = nn.Parameter(torch.zeros(heads, config.window))
+            scales = torch.logspace(math.log10(config.lag_scale), 0.0, heads)[:, None]
+            self.register_buffer("lag_scales", scales, persistent=False)
         # Whether queries, keys and values are three of a kind, and remembered for a fixed time.
         self._packs = shared == heads and config.window is not None
         rope_base = config.rope_base if config.position == "rope" else 0.0
@@ -112,8 +115,8 @@ class Attention(Mixer):
 
     def _bias(self) -> Tensor | None:
         """What is added to the scores of every head and lag (H, W)."""
-        bias: Tensor | None = find(self, "lag_bias")
-        return None if bias is None else bias * self.config.lag_scale
+        scales: Any = self._buffers.get("lag_scales")
+        return None if scales is None else find(self, "lag_bias") * scales
 
     def _heads(self, x: Tensor, age: Tensor, reset: Tensor | None) -> Tensor:
         """Queries, keys and values (B, T, H + 2 G, K), the first two turned if positions are rotary."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamba_rl.nn import Jamba, JambaConfig
+from jamba_rl.nn.attention import Attention
 from jamba_rl.nn.mixer import State
 
 # Every kind of layer, alone and in mixed stacks, and every option that changes what passes through time.
@@ -160,6 +161,16 @@ def test_the_past_changes_the_present_until_a_reset(stack):
     reset[:, 4] = True
     before, after = model(x, None, reset).hidden, model(changed, None, reset).hidden
     torch.testing.assert_close(before[:, 4:], after[:, 4:], rtol=1e-12, atol=1e-12)
+
+
+def test_a_step_of_the_optimizer_moves_lags_further_in_the_first_heads():
+    model = Attention(JambaConfig(d_model=12, pattern="A", num_heads=3, window=4, lag_scale=9.0))
+    x = torch.zeros(1, 6, 12)
+    assert torch.allclose(model.weights(x, None)[0, -1], torch.full((3, 4), 0.25))
+    with torch.no_grad():
+        model.lag_bias[:, 2] += 0.5
+    ratio = model.weights(x, None)[0, -1, :, 2] / model.weights(x, None)[0, -1, :, 1]
+    torch.testing.assert_close(ratio.log(), torch.tensor([4.5, 1.5, 0.5]))
 
 
 def test_attention_sees_its_window_and_nothing_older():
