@@ -81,10 +81,10 @@ class JambaConfig:
         which then is what the state holds
     :param position: ``relative`` (a learned bias per head and lag within the window), ``rope``, ``learned``
         (vectors added to the input of the stack), or ``none``; all count from the start of the episode
-    :param lag_scale: factor on the learned biases of ``relative`` in the first head; 1 in the last, and those between in
-        equal ratios. An optimizer such as Adam moves a parameter by its learning rate, and to single out one lag among
-        hundreds takes a bias of several: with 16 what came 63 steps ago is learned from a fifth of the sequences that 1
-        needs, while the last heads stay calm
+    :param lag_scale: factor on the learned biases of ``relative`` in the first head; 1 in the last, others between.
+        An optimizer such as Adam moves a parameter by its learning rate, and to single out one lag among hundreds takes
+        a bias of several: with 16 what came 63 steps ago is learned from a fifth of the sequences that 1 needs, while
+        the last heads stay calm
     :param rope_base: longest wavelength of ``rope``, in steps per radian
     :param max_positions: vectors of ``learned``; later steps share the last one
     :param attention_bias: whether the projections have biases
