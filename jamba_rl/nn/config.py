@@ -68,7 +68,7 @@ class JambaConfig:
     :param dt_max: longest initial time step
     :param decay_min: slowest of the rates at which the states of a channel decay at the start, per unit of dt: the N of
         them lie between it and 1 in equal ratios; None for the published 1, 2, ..., N. One of four signs, shown 200
-        steps ago, is learned from 3,000 labelled episodes with the default, and not from 9,000 as published
+        steps ago, is learned from 4,000 labelled episodes with the defaults, and not from 9,000 as published
     :param mamba_norms: RMSNorm on dt, B and C, as in AI21's Jamba
     :param conv_bias: whether the convolution has a bias
     :param mamba_bias: whether the outer projections have one
