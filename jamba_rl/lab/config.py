@@ -15,6 +15,7 @@ from jamba_rl.lab.agent.load import defaults
 from jamba_rl.lab.run import Run
 from jamba_rl.lab.start import Start
 from jamba_rl.lab.stop import Stop
+from jamba_rl.lab.younger import WAS_ONCE
 from jamba_rl.tasks import Task, load_task
 from jamba_rl.tasks.resolve import default_protocol
 from jamba_rl.tasks.spec import PARTS_BY_NAME, PPOProtocol, SACProtocol
@@ -80,7 +81,7 @@ def configure(
 
 
 def read_config(run: Run) -> RunConfig:
-    """Read what a run was started with; a key younger than the run has its default.
+    """Read what a run was started with; a key younger than the run has what runs had before it, or else its default.
 
     :raises UserError: if the file was changed into something else
     """
@@ -89,7 +90,8 @@ def read_config(run: Run) -> RunConfig:
     if not isinstance(agent, dict):
         raise UserError(f"{path}: agent: needs keys and values, was {agent!r}")
     kind = kind_of(agent, path)  # checked by itself, so that an error names the key as it stands there
-    agent = catalogue.merge(defaults(agent["algorithm"]), agent)
+    once = {key: value for key, value in WAS_ONCE["agent"].items() if key in kind.model_fields}
+    agent = catalogue.merge(catalogue.merge(defaults(agent["algorithm"]), once), agent)
     catalogue.check(kind, agent, f"{path}: agent")
     young = {"task": {"protocol": default_protocol(kind.part)}}
     return catalogue.check(RunConfig, catalogue.merge(young, data) | {"agent": agent}, path)

@@ -198,6 +198,10 @@ class JambaConfig:
         object.__setattr__(self, "ffn_pattern", repeat(ffns, self.num_layers))
         self._check_together()
 
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        """Models saved before there was ``lag_scale`` have lags that count once."""
+        self.__dict__.update({"lag_scale": 1.0} | saved)
+
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> JambaConfig:
         """Return a named configuration, with some of its fields set otherwise.

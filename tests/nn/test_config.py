@@ -1,6 +1,7 @@
 """What a configuration accepts, and how it refuses the rest."""
 
 import dataclasses
+import pickle
 
 import pytest
 
@@ -16,6 +17,13 @@ def test_pattern_and_feed_forward_are_repeated_to_the_number_of_layers():
 def test_derived_sizes():
     config = JambaConfig(d_model=40, expand=3)
     assert (config.d_inner, config.dt_rank, config.d_hidden) == (120, 3, 40)
+
+
+def test_lags_count_once_in_what_was_saved_before_they_could_count_more():
+    saved = JambaConfig(d_model=32)
+    assert pickle.loads(pickle.dumps(saved)) == saved
+    vars(saved).pop("lag_scale")
+    assert pickle.loads(pickle.dumps(saved)) == JambaConfig(d_model=32, lag_scale=1.0)
 
 
 def test_a_configuration_is_frozen_and_comparable():

@@ -8,7 +8,7 @@ from typing import Any
 
 from jamba_rl.lab.report.runs import LeftOut, Run
 from jamba_rl.lab.report.unused import unused
-from jamba_rl.lab.report.younger import grown_up
+from jamba_rl.lab.younger import grown_up
 
 # between runs of one agent
 MAY_DIFFER = {

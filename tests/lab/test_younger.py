@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from jamba_rl import catalogue
 from jamba_rl.lab.agent.load import ALGORITHMS, defaults
-from jamba_rl.lab.config import RunConfig, configure
-from jamba_rl.lab.report.younger import MOVED, WAS_ONCE, grown_up
+from jamba_rl.lab.config import RunConfig, configure, read_config
+from jamba_rl.lab.run import Run
+from jamba_rl.lab.younger import MOVED, WAS_ONCE, grown_up
 from jamba_rl.nn import JambaConfig
 from jamba_rl.tasks import Task
 
@@ -40,6 +44,14 @@ def test_a_config_of_today_is_what_it_is() -> None:
         older = without(config, WAS_ONCE)
         grown = grown_up(older)
         assert catalogue.merge(grown, config) == catalogue.merge(WAS_ONCE, config)
+
+
+@pytest.mark.parametrize("agent", ["ppo-jamba", "sac-jamba", "sb3-ppo"])
+def test_an_older_run_goes_on_with_what_it_had(agent: str, tmp_path: Path) -> None:
+    config = configure("pendulum-p", agent).model_dump(mode="json")
+    read = read_config(Run.create(tmp_path / "run", without(config, WAS_ONCE))).model_dump(mode="json")
+    once = {key: value for key, value in WAS_ONCE["agent"].items() if key in config["agent"]}
+    assert read == catalogue.merge(config, {"agent": once})
 
 
 def without(config: dict[str, Any], keys: Any) -> dict[str, Any]:
