@@ -46,12 +46,12 @@ def test_a_config_of_today_is_what_it_is() -> None:
         assert catalogue.merge(grown, config) == catalogue.merge(WAS_ONCE, config)
 
 
-@pytest.mark.parametrize("agent", ["ppo-jamba", "sac-jamba", "sb3-ppo"])
+@pytest.mark.parametrize("agent", ["ppo-jamba", "sac-jamba"])
 def test_an_older_run_goes_on_with_what_it_had(agent: str, tmp_path: Path) -> None:
     config = configure("pendulum-p", agent).model_dump(mode="json")
     read = read_config(Run.create(tmp_path / "run", without(config, WAS_ONCE))).model_dump(mode="json")
     once = {key: value for key, value in WAS_ONCE["agent"].items() if key in config["agent"]}
-    assert read == catalogue.merge(config, {"agent": once})
+    assert read["agent"] == catalogue.merge(config["agent"], once)
 
 
 def without(config: dict[str, Any], keys: Any) -> dict[str, Any]:
