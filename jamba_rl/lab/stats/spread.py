@@ -13,11 +13,14 @@ from jamba_rl.lab.stats.ratio import average, change
 def spread(strata: Sequence[Scores]) -> Scores:
     """Standard deviation over the runs of one task (n - 1); nan of one run.
 
-    >>> float(spread([np.array([1.0, 3, 5])]))
-    2.0
+    >>> float(spread([np.array([1.0, 3, 5])])), float(spread([np.array([0.1, 0.1, 0.1])]))
+    (2.0, 0.0)
     """
     (runs,) = strata
-    return np.std(runs, axis=-1, ddof=1) if runs.shape[-1] > 1 else np.full(runs.shape[:-1], np.nan)
+    if runs.shape[-1] == 1:
+        return np.full(runs.shape[:-1], np.nan)
+    # their mean may be rounded, and a tiny spread is no divisor
+    return np.where(np.ptp(runs, axis=-1) == 0, 0.0, np.std(runs, axis=-1, ddof=1))
 
 
 def coefficient_of_variation(runs: Scores) -> float:
