@@ -83,7 +83,8 @@ def command(start: dict[str, Any], results: Path) -> str:
         before, here, rest = path.group().partition(f"/{there}")
         return f"{there}{rest}" if here else Path(before).name
 
-    return re.sub(r"(?<![^\s=])/\S+", shortened, str(start.get("command", "")))
+    started = re.sub(r"^__main__\.py\b", "python -m jamba_rl", str(start.get("command", "")))
+    return re.sub(r"(?<![^\s=])/\S+", shortened, started)
 
 
 def _machine(start: dict[str, Any]) -> str:

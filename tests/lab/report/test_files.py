@@ -90,13 +90,17 @@ def test_commands_tell_no_folders_of_a_machine(results: Path) -> None:
         {"command": f"jamba-rl {command}"}
         for command in (f"train --out {there}/runs/mlp-0", f"x {there} --y", "z --out=/a/b/c d/e")
     ]
+    starts.append({"command": "__main__.py train"})
     (results / "runs/mlp-0/provenance.json").write_text(json.dumps(starts))
     report(results)
     commands = json.loads((results / "provenance.json").read_text())["commands"]
     short = f"{there.parent.name}/{there.name}"
-    assert {f"jamba-rl train --out {short}/runs/mlp-0", f"jamba-rl x {short} --y", "jamba-rl z --out=c d/e"} <= set(
-        commands
-    )
+    assert set(commands) >= {
+        f"jamba-rl train --out {short}/runs/mlp-0",
+        f"jamba-rl x {short} --y",
+        "jamba-rl z --out=c d/e",
+        "python -m jamba_rl train",
+    }
 
 
 def test_the_config_of_an_experiment_stays_as_it_is(results: Path) -> None:
