@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,13 @@ from jamba_rl.lab.train import train
 # An agent that is as quick as can be: what it learns does not matter to these tests.
 TINY = ["n_steps=32", "batch_size=32", "n_epochs=1", "network.d_model=8", "network.num_heads=2", "policy.net_arch=[8]"]
 TINY_OPTIONS = ["--n-envs", "2", "--eval-episodes", "1", *(part for setting in TINY for part in ("--set", setting))]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _an_interrupt_is_heard() -> None:
+    # a shell's background jobs, and what they start, ignore an interrupt; tests send some
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
