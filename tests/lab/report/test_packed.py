@@ -11,8 +11,8 @@ from tests.lab.report.runs import grid, report, write_run
 SCRIPT = Path(__file__).parents[3] / "scripts" / "runs"
 
 
-def runs(what: str, results: Path) -> str:
-    done = subprocess.run([sys.executable, SCRIPT, what, results], capture_output=True, text=True, check=True)
+def runs(what: str, *folders: Path) -> str:
+    done = subprocess.run([sys.executable, SCRIPT, what, *folders], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
@@ -48,6 +48,15 @@ def test_unpacking_leaves_what_is_there(tmp_path: Path) -> None:
     changed.write_text("kept")
     assert runs("unpack", tmp_path) == "unpacked 0 runs"
     assert changed.read_text() == "kept"
+
+
+def test_runs_of_two_benchmarks_make_one_report(tmp_path: Path) -> None:
+    for env, agents in ("a", ["ppo-jamba", "ppo-mlp"]), ("b", ["ppo-jamba", "ppo-lstm"]):
+        grid(tmp_path / env / "runs", agents, [env], seeds=2, evaluations=5)
+        runs("pack", tmp_path / env)
+        assert runs("unpack", tmp_path / env, tmp_path / "both") == "unpacked 4 runs"
+    report(tmp_path / "both")
+    assert len((tmp_path / "both" / "scores.csv").read_text().splitlines()) == 1 + 8
 
 
 def test_what_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
