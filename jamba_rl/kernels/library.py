@@ -27,6 +27,10 @@ class Kernels:
     conv_backward: Kernel
     norm_forward: Kernel
     norm_backward: Kernel
+    turn_rows: Kernel
+    turn_rows_backward: Kernel
+    turn_states: Kernel
+    turn_states_backward: Kernel
     mamba_step: Kernel
     attention_forward: Kernel
     attention_backward: Kernel
@@ -64,6 +68,10 @@ def kernels() -> Kernels:
         library.jamba_conv_backward,
         library.jamba_norm_forward,
         library.jamba_norm_backward,
+        library.jamba_turn_rows,
+        library.jamba_turn_rows_backward,
+        library.jamba_turn_states,
+        library.jamba_turn_states_backward,
         library.jamba_mamba_step,
         library.jamba_attention_forward,
         library.jamba_attention_backward,

@@ -3,7 +3,7 @@
 Rollouts live on it: called one after the other, the parts of a layer cost more than their work.
 
 Letters of the shape suffixes: B batch, D features of the layer, E channels, N state size per channel, R rank of dt, W
-width of the filter, V = W - 1.
+width of the filter, V = W - 1, Q pairs of states that turn.
 """
 
 import struct
@@ -16,7 +16,7 @@ from torch import Tensor
 from jamba_rl.kernels.layers import Parameters, Shapes, is_float, is_reset, readable
 from jamba_rl.kernels.library import address, call, kernels, thread_count
 
-_STEP = struct.Struct("7qd21q")
+_STEP = struct.Struct("8qd22q")
 _MAX_STATES, _MAX_WIDTH = 256, 32
 
 
@@ -28,6 +28,7 @@ class StepSizes(NamedTuple):
     N: int
     R: int
     W: int
+    Q: int
     eps: float
 
 
@@ -67,10 +68,10 @@ def kernel_step(
     reset = None if reset is None else reset.contiguous()
     y, new_conv_BVE = torch.empty_like(x), torch.empty_like(conv_state_BVE)
     new_ssm_BEN = torch.empty_like(ssm_state_BEN)
-    D, E, N, R, W, eps = sizes
+    D, E, N, R, W, Q, eps = sizes
     batch = x.shape[0]
     packed = _STEP.pack(
-        batch, D, E, N, R, W,
+        batch, D, E, N, R, W, Q,
         thread_count(batch * E * (3 * D + 2 * R + 3 * N)),
         eps,
         *map(address, parameters),

@@ -39,7 +39,7 @@ WAS_ONCE: Mapping[str, Any] = {
         "frames": 1,
         "image_encoder": None,
         "windows_in_a_row": 1,
-        "network": {"decay_min": None, "lag_scale": 1.0},
+        "network": {"decay_min": None, "lag_scale": 1.0, "rotations": 0},
     },
 }
 MOVED = ("sequence_length", "n_epochs", "ent_coef", "vf_coef")  # from agents of PPO to the protocol

@@ -140,7 +140,7 @@ def _memory_flops(stack: Jamba, mixer: str, context: int) -> int:
         seen = context if config.window is None else min(context, config.window)
         return 12 * config.d_model * seen
     if mixer == "M":
-        return 27 * config.d_inner * config.d_state
+        return config.d_inner * (27 * config.d_state + 18 * config.rotations)  # a turn: 6 forward, and twice that back
     return 27 * config.d_hidden if mixer == "S" else 0
 
 

@@ -69,6 +69,8 @@ class JambaConfig:
     :param decay_min: slowest of the rates at which the states of a channel decay at the start, per unit of dt: the N of
         them lie between it and 1 in equal ratios; None for the published 1, 2, ..., N. One of four signs, shown 200
         steps ago, is learned from 4,000 labelled episodes with the defaults, and not from 9,000 as published
+    :param rotations: pairs of states of a channel that the input turns, as in Mamba-3, and with them can count: states
+        that only decay cannot even tell odd from even; default ``d_state // 4``, 0 for none, at most ``d_state // 2``
     :param mamba_norms: RMSNorm on dt, B and C, as in AI21's Jamba
     :param conv_bias: whether the convolution has a bias
     :param mamba_bias: whether the outer projections have one
@@ -146,6 +148,7 @@ class JambaConfig:
     dt_min: float = 0.01
     dt_max: float = 1.0
     decay_min: float | None = 1e-3
+    rotations: int = None  # type: ignore[assignment]
     mamba_norms: bool = True
     conv_bias: bool = True
     mamba_bias: bool = False
@@ -192,15 +195,16 @@ class JambaConfig:
         mixers = _mixer_pattern(self.pattern, attn_period, attn_offset, mamba_ratio)
         ffns = _ffn_pattern(self.ffn_pattern, moe_period, moe_offset)
         self._fill(num_layers=len(mixers), num_kv_heads=self.num_heads, d_hidden=self.d_model)
-        self._fill(dt_rank=math.ceil(self.d_model / 16))
+        _number("d_state", self.d_state, int, "a whole number above 0", above=0)
+        self._fill(dt_rank=math.ceil(self.d_model / 16), rotations=self.d_state // 4)
         self._check_values()
         object.__setattr__(self, "pattern", repeat(mixers, self.num_layers))
         object.__setattr__(self, "ffn_pattern", repeat(ffns, self.num_layers))
         self._check_together()
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        """Models saved before there was ``lag_scale`` have lags that count once."""
-        self.__dict__.update({"lag_scale": 1.0} | saved)
+        """Models saved before there were ``lag_scale`` and ``rotations`` have lags that count once, and none."""
+        self.__dict__.update({"lag_scale": 1.0, "rotations": 0} | saved)
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> JambaConfig:
@@ -276,6 +280,9 @@ class JambaConfig:
                 raise ValueError(f"{name} {getattr(self, name)} leaves no width of d_model {self.d_model}")
         if self.d_conv > MAX_CONV:
             raise ValueError(f"d_conv must be at most {MAX_CONV}, was {self.d_conv}")
+        _number("rotations", self.rotations, int, "a whole number, 0 or above", above=-1)
+        if 2 * self.rotations > self.d_state:
+            raise ValueError(f"rotations turn pairs of states, at most {self.d_state // 2}, was {self.rotations}")
         if self.dropout >= 1:
             raise ValueError(f"dropout must be below 1, was {self.dropout}")
         if "A" in self.pattern:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 # How Gu & Dao 2023 start a Mamba layer. Ours starts slower, for an agent learns from few episodes.
-_MAMBA = {"dt_min": 1e-3, "dt_max": 0.1, "decay_min": None, "mamba_norms": False}
+_MAMBA = {"dt_min": 1e-3, "dt_max": 0.1, "decay_min": None, "mamba_norms": False, "rotations": 0}
 _DHC = _MAMBA | {
     "position": "rope",
     "ffn_mult": 4.0,

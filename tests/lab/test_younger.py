@@ -33,7 +33,11 @@ def test_what_a_key_was_before_it_is_its_default_still() -> None:
     for key, value in WAS_ONCE["agent"].items():
         if key != "network" and key in fresh:
             assert fresh[key] == value, key
-    assert WAS_ONCE["agent"]["network"] == {"decay_min": None, "lag_scale": 1.0}  # 0.001 and 16 since
+    assert WAS_ONCE["agent"]["network"] == {
+        "decay_min": None,
+        "lag_scale": 1.0,
+        "rotations": 0,
+    }  # 0.001, 16 and 4 since
     for key in WAS_ONCE["task"].keys() - {"protocol"}:
         assert config["task"][key] == WAS_ONCE["task"][key], key
 

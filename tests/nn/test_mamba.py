@@ -18,7 +18,7 @@ from tests.nn.scan.problems import assert_close, needs_kernel, with_gradients
 compiles = pytest.mark.skipif(bool(needs_kernel), reason=str(needs_kernel))
 # Where torch.compile looks into a tensor it hides this warning, but not from pytest, which makes it an error first.
 compiling = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-PLAIN, OPTIONS = {"mamba_norms": False}, {"mamba_norms": True, "mamba_bias": True}
+PLAIN, OPTIONS = {"mamba_norms": False, "rotations": 0}, {"mamba_norms": True, "mamba_bias": True, "rotations": 0}
 every_option = pytest.mark.parametrize(
     "options", [PLAIN, OPTIONS, PLAIN | {"conv_bias": False}], ids=["plain", "all", "bare"]
 )
@@ -68,6 +68,13 @@ def test_optional_parameters_are_those_of_jamba():
     )
 
 
+def test_pairs_that_turn_have_angles_and_decay_as_one():
+    shapes = {name: tuple(parameter.shape) for name, parameter in layer(32, rotations=3).named_parameters()}
+    without = {name: tuple(parameter.shape) for name, parameter in layer(32, rotations=0).named_parameters()}
+    assert shapes == without | {"A_log": (64, 13), "angle_proj.weight": (3, 64)}
+    assert JambaConfig(d_state=16).rotations == 4
+
+
 @every_option
 def test_initialisation_can_be_repeated(options):
     model = layer(64, dt_min=1e-3, dt_max=0.1, decay_min=None, **options)
@@ -82,13 +89,15 @@ def test_initialisation_can_be_repeated(options):
 
 
 def test_slow_decays_lie_between_their_least_and_one_in_equal_ratios():
-    rates = layer(64, decay_min=0.01, d_state=5).A_log.exp()[7]
+    rates = layer(64, decay_min=0.01, d_state=5, rotations=0).A_log.exp()[7]
     torch.testing.assert_close(rates, torch.tensor([0.01, 0.1**1.5, 0.1, 0.1**0.5, 1.0]))
+    of_pairs_and_others = layer(64, decay_min=0.01, d_state=9, rotations=2).A_log.exp()[7]
+    torch.testing.assert_close(of_pairs_and_others, torch.cat([torch.tensor([0.01, 1.0]), rates]))
 
 
 def test_what_slow_states_add_up_does_not_drown_all_else():
     torch.manual_seed(0)
-    model, x = layer(64), torch.randn(8, 1000, 64) / 2 + torch.randn(64) / 2
+    model, x = layer(64, rotations=0), torch.randn(8, 1000, 64) / 2 + torch.randn(64) / 2
 
     def size_after_an_episode():
         return model(x, None)[0][:, -100:].square().mean().sqrt().item()

@@ -14,7 +14,7 @@ from jamba_rl.nn.mixer import State
 # Every kind of layer, alone and in mixed stacks, and every option that changes what passes through time.
 STACKS: dict[str, dict[str, Any]] = {
     **{pattern: {"pattern": pattern} for pattern in ("M", "A", "S", "L", "G", "P", "N", "MA", "AM", "MMMA", "MSLA")},
-    "M as published": {"pattern": "M", "mamba_norms": False, "decay_min": None},
+    "M as published": {"pattern": "M", "mamba_norms": False, "decay_min": None, "rotations": 0},
     "M with norms and biases": {"pattern": "M", "mamba_norms": True, "mamba_bias": True, "conv_bias": False},
     "A without positions": {"pattern": "A", "position": "none"},
     "A with grouped heads": {"pattern": "A", "num_heads": 4, "num_kv_heads": 2, "attention_bias": True},

@@ -54,7 +54,7 @@ def test_values_weighed_by_the_traced_attention_are_what_attention_returns(stack
 @pytest.mark.parametrize("resets", [0.0, 0.1])
 def test_what_differs_between_two_memories_shrinks_by_the_traced_decay(fields, resets):
     torch.manual_seed(0)
-    module = Mamba(JambaConfig(d_model=16, pattern="M", d_state=4, dt_max=0.5, **fields)).double()
+    module = Mamba(JambaConfig(d_model=16, pattern="M", d_state=4, rotations=0, dt_max=0.5, **fields)).double()
     x, reset = sequence(resets=resets)
     conv, one = module(torch.randn_like(x), None)[1]
     other = one + torch.randn_like(one)

@@ -1,21 +1,23 @@
 /* One step of a whole Mamba layer, for rollouts: what takes ten calls otherwise, of which each costs as much as its
-   work. Formulas: see conv.c, norm.c and scan.h; the projections are linear layers. */
+   work. Formulas: see conv.c, norm.c, scan.h and kernels/turn.py; the projections are linear layers. */
 
 #include "norm.h"
 #include "product.h"
 #include "scan.h"
+#include "turn.h"
 
 #define MAX_WIDTH 32
 
 /* The order is that of the fields packed by kernels/mamba_step.py. Everything is contiguous. */
 typedef struct {
-    int64_t batch, features, channels, states, rank, width, threads;
+    int64_t batch, features, channels, states, rank, width, pairs, threads;
     double eps;
-    const float *A_log, *D;                 /* [channels, states], [channels] */
+    const float *A_log, *D;                 /* [channels, states - pairs], [channels]: a pair decays as one */
     const float *conv_weight, *conv_bias;   /* [channels, width]; [channels] or null */
     const float *x_proj;                    /* [rank + 2 states, channels] */
     const float *dt_proj, *dt_bias;         /* [channels, rank], [channels] */
     const float *dt_norm, *B_norm, *C_norm; /* [rank], [states], [states]; or null, all of them */
+    const float *angle_proj;                /* [pairs, channels], or null for no pairs */
     const float *in_proj, *in_bias;         /* [2 channels, features]; [2 channels] or null */
     const float *out_proj, *out_bias;       /* [features, channels]; [features] or null */
     const float *x, *conv_state, *ssm_state;
@@ -26,6 +28,8 @@ typedef struct {
 /* What lies between the parts of a layer, for all rows. */
 typedef struct {
     float *xz, *x, *projected, *dt, *y; /* x: after the convolution */
+    float *A_log;                       /* [channels, states] */
+    float *cosine, *sine, *turned;      /* of pairs; the old states with pairs turned by them */
 } Between;
 
 static int64_t projected_size(const Layer *l) { return l->rank + 2 * l->states; }
@@ -53,6 +57,31 @@ static void convolve(const Layer *l, const Between *m, int64_t first, int64_t la
     }
 }
 
+/* Turns the old states of the rows first..last-1: states n and n + pairs are a point of the plane. */
+static void turn(const Layer *l, const Between *m, int64_t first, int64_t last) {
+    int64_t E = l->channels, N = l->states, Q = l->pairs;
+    jamba_product(&(Product){last - first, E, Q, m->x + first * E, E, l->angle_proj, 0, m->cosine + first * Q, Q});
+    memcpy(m->turned + first * E * N, l->ssm_state + first * E * N, (size_t)((last - first) * E * N) * sizeof(float));
+    for (int64_t b = first; b < last; b++) {
+        float *c = m->cosine + b * Q, *s = m->sine + b * Q, *state = m->turned + b * E * N;
+        for (int64_t q = 0; q < Q; q++) {
+            float angle = (float)PI * share_of(c[q]);
+            c[q] = cosf(angle), s[q] = sinf(angle);
+        }
+        for (int64_t channel = 0; channel < E; channel++, state += N)
+            for (int64_t q = 0; q < Q; q++) turn_pair(state + q, state + q + Q, c[q], s[q]);
+    }
+}
+
+/* A_log with a column for every state, those of pairs twice. */
+static void repeat_pairs(const Layer *l, float *A_log) {
+    int64_t K = l->states - l->pairs;
+    for (int64_t channel = 0; channel < l->channels; channel++, A_log += l->states) {
+        memcpy(A_log, l->A_log + channel * K, (size_t)l->pairs * sizeof(float));
+        memcpy(A_log + l->pairs, l->A_log + channel * K, (size_t)K * sizeof(float));
+    }
+}
+
 static Seq rows_of(float *data, int64_t stride) { return (Seq){data, stride, 0}; }
 
 static int scan(const Layer *l, const Between *m, int64_t first, int64_t last) {
@@ -62,8 +91,8 @@ static int scan(const Layer *l, const Between *m, int64_t first, int64_t last) {
     scan.x = rows_of(m->x + first * E, E), scan.dt = rows_of(m->dt + first * E, E);
     scan.B = rows_of(projected + l->rank, P), scan.C = rows_of(projected + l->rank + N, P);
     scan.z = rows_of(m->xz + first * 2 * E + E, 2 * E), scan.y = rows_of(m->y + first * E, E);
-    scan.A = l->A_log, scan.D = l->D, scan.dt_bias = l->dt_bias;
-    scan.initial = l->ssm_state + first * E * N, scan.final = state;
+    scan.A = m->A_log, scan.D = l->D, scan.dt_bias = l->dt_bias;
+    scan.initial = (l->pairs ? m->turned : l->ssm_state) + first * E * N, scan.final = state;
     scan.reset = (Resets){l->reset ? l->reset + first : 0, 1, 0};
     return jamba_scan_step(&scan);
 }
@@ -79,6 +108,7 @@ static int step_rows(const Layer *l, const Between *m, int64_t first, int64_t la
         jamba_norm_forward(&(Norm){.rows = n, .size = {R, l->states, l->states}, .eps = l->eps, .x = projected,
                                    .weight = {l->dt_norm, l->B_norm, l->C_norm}, .y = projected});
     jamba_product(&(Product){n, R, E, projected, P, l->dt_proj, 0, m->dt + first * E, E});
+    if (l->pairs) turn(l, m, first, last);
     if (scan(l, m, first, last)) return 1;
     jamba_product(&(Product){n, E, D, m->y + first * E, E, l->out_proj, l->out_bias, l->y + first * D, D});
     return 0;
@@ -99,11 +129,16 @@ static void step_tasks(const void *task_, int64_t first, int64_t last, int threa
 int jamba_mamba_step(const Layer *l) {
     int64_t B = l->batch, E = l->channels;
     int threads = (int)smaller(smaller(l->threads, MAX_THREADS), B), failed = 0;
-    float *memory = (float *)vectors((B * (5 * E + projected_size(l)) + LANES - 1) / LANES);
+    int64_t per_row = 5 * E + projected_size(l) + 2 * l->pairs + (l->pairs ? E * l->states : 0);
+    float *memory = (float *)vectors((B * per_row + E * l->states + LANES - 1) / LANES);
     if (!memory) return 1;
     Task task = {.layer = l};
     task.between.xz = memory, task.between.x = memory + 2 * B * E, task.between.dt = memory + 3 * B * E;
     task.between.y = memory + 4 * B * E, task.between.projected = memory + 5 * B * E;
+    task.between.cosine = task.between.projected + B * projected_size(l);
+    task.between.sine = task.between.cosine + B * l->pairs, task.between.turned = task.between.sine + B * l->pairs;
+    task.between.A_log = memory + B * per_row;
+    repeat_pairs(l, task.between.A_log);
     run_tasks(step_tasks, &task, B, threads);
     for (int i = 0; i < threads; i++) failed |= task.failed[i];
     free(memory);

@@ -9,7 +9,7 @@ from jamba_rl.lab.report.schema import PARTS
 
 # of networks: for whom a key is, in letters of its patterns; the others are for all
 MIXERS = {
-    "M": "d_state d_conv expand dt_rank dt_min dt_max decay_min mamba_norms conv_bias mamba_bias",
+    "M": "d_state d_conv expand dt_rank dt_min dt_max decay_min rotations mamba_norms conv_bias mamba_bias",
     "A": "num_heads num_kv_heads window lag_scale rope_base attention_bias",
     "SLGP": "d_hidden",
 }

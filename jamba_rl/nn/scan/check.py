@@ -72,21 +72,25 @@ def check_inner(i: InnerInputs) -> bool:
     """
     xz, width = i.xz_BTF, i.conv_weight_EW.shape[-1]
     check_sequence(xz, i.reset_BT)
-    if i.A_log_EN.dim() != 2 or i.dt_proj_ER.dim() != 2 or xz.shape[-1] != 2 * i.A_log_EN.shape[0]:
+    if i.A_log_EK.dim() != 2 or i.dt_proj_ER.dim() != 2 or xz.shape[-1] != 2 * i.A_log_EK.shape[0]:
         raise ValueError(
             f"A_log [channels, states] and dt_proj [channels, rank] must go with xz, twice as many channels: "
-            f"got {_describe(i.A_log_EN)}, {_describe(i.dt_proj_ER)}, {_describe(xz)}"
+            f"got {_describe(i.A_log_EK)}, {_describe(i.dt_proj_ER)}, {_describe(xz)}"
         )
-    (E, N), R = i.A_log_EN.shape, i.dt_proj_ER.shape[1]
+    Q = 0 if i.angle_proj_QE is None else i.angle_proj_QE.shape[0]
+    (E, K), R = i.A_log_EK.shape, i.dt_proj_ER.shape[1]
+    N = K + Q
     if not 1 <= width <= 32 or not N or not R:
         raise ValueError(f"the filter's width must be 1 to 32, states and rank at least 1, got {width}, {N}, {R}")
-    norms = sum(norm is not None for norm in i[4:7])
+    norms = sum(norm is not None for norm in i[5:8])
     if norms not in (0, 3):
         raise ValueError(f"dt_norm, B_norm and C_norm go together, got {norms} of them")
-    shapes = ((E, width), (E,), (R + 2 * N, E), (R,), (N,), (N,), (E, R), (E,), (E, N), (E,))
+    if 2 * Q > N:
+        raise ValueError(f"{Q} pairs turn, which are more than there are among {N} states")
+    shapes = ((E, width), (E,), (R + 2 * N, E), (Q, E), (R,), (N,), (N,), (E, R), (E,), (E, K), (E,))
     states = ((xz.shape[0], width - 1, E), (xz.shape[0], E, N))
     plain = xz.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
-    for name, tensor, shape in zip(i._fields[1:13], i[1:13], shapes + states, strict=True):
+    for name, tensor, shape in zip(i._fields[1:14], i[1:14], shapes + states, strict=True):
         if tensor is not None and not (tensor.shape == shape and tensor.dtype is torch.float32 and tensor.is_cpu):
             plain = False
             _check_float(name.rpartition("_")[0], tensor, shape, xz)

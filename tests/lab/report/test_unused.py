@@ -14,6 +14,7 @@ from jamba_rl.nn import Jamba, JambaConfig
 KEYS = {key for layers in (MIXERS, FEEDFORWARDS) for keys in layers.values() for key in keys.split()}
 OTHER = {
     "d_state": 3, "d_conv": 2, "expand": 1.0, "dt_rank": 2, "dt_min": 0.1, "dt_max": 2.0, "decay_min": 0.1,
+    "rotations": 1,
     "mamba_norms": False, "conv_bias": False, "mamba_bias": True, "num_heads": 2, "num_kv_heads": 1, "window": 5,
     "lag_scale": 2.0, "rope_base": 5.0, "attention_bias": True, "d_hidden": 9, "ffn_act": "gelu", "num_experts": 3,
     "top_k": 1, "expert_act": "gelu", "router_weights": "raw", "balance": "none", "balance_coef": 0.5, "z_loss": "none",

@@ -61,7 +61,7 @@ def test_fused_steps_equal_the_whole(states):
     torch.testing.assert_close(state, last, rtol=1e-5, atol=1e-6)
 
 
-def inner_problem(time=7, channels=18, states=4, rank=2, width=4, norms=True, batch=2) -> dict[str, Tensor]:
+def inner_problem(time=7, channels=18, states=4, rank=2, width=4, norms=True, batch=2, pairs=0) -> dict[str, Tensor]:
     g = torch.Generator().manual_seed(3)
     shapes = {
         "xz": (batch, time, 2 * channels),
@@ -70,13 +70,15 @@ def inner_problem(time=7, channels=18, states=4, rank=2, width=4, norms=True, ba
         "x_proj": (rank + 2 * states, channels),
         "dt_proj": (channels, rank),
         "dt_bias": (channels,),
-        "A_log": (channels, states),
+        "A_log": (channels, states - pairs),  # the states of a pair decay alike
         "D": (channels,),
         "conv_state": (batch, width - 1, channels),
         "ssm_state": (batch, channels, states),
     }
     if norms:
         shapes |= {"dt_norm": (rank,), "B_norm": (states,), "C_norm": (states,)}
+    if pairs:
+        shapes["angle_proj"] = (pairs, channels)
     problem = {k: torch.randn(s, generator=g, dtype=torch.float64).requires_grad_() for k, s in shapes.items()}
     return problem | {"reset": torch.rand(batch, time, generator=g) < 0.15}
 
@@ -88,6 +90,7 @@ def run_inner(**problem: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def inner_from_parts(xz, conv_weight, conv_bias, x_proj, dt_proj, dt_bias, A_log, D, reset, **rest):
     """The layer as the papers write it."""
+    A_log = torch.cat([A_log[:, : len(rest.get("angle_proj", ()))], A_log], 1)
     (E, N), R = A_log.shape, dt_proj.shape[1]
     x, conv_state = causal_conv_silu(xz[..., :E], conv_weight, conv_bias, rest.get("conv_state"), reset)
     dt, B, C = linear(x, x_proj).split([R, N, N], -1)
@@ -95,8 +98,26 @@ def inner_from_parts(xz, conv_weight, conv_bias, x_proj, dt_proj, dt_bias, A_log
         dt, B, C = (
             rms_norm(v, v.shape[-1:], rest[k], 1e-6) for k, v in (("dt_norm", dt), ("B_norm", B), ("C_norm", C))
         )
+    if "angle_proj" in rest:
+        angles = torch.pi * torch.tanh(linear(x, rest["angle_proj"]) / 5)
+        y, state = turning_scan(x, linear(dt, dt_proj) + dt_bias, A_log, B, C, D, angles, reset, rest.get("ssm_state"))
+        return y * silu(xz[..., E:]), conv_state, state
     y, state = from_parts(x, xz[..., E:], linear(dt, dt_proj), dt_bias, A_log, B, C, D, reset, rest.get("ssm_state"))
     return y, conv_state, state
+
+
+def turning_scan(x, dt_raw, A_log, B, C, D, angles, reset, state):
+    """Pairs of states as complex numbers, one step after the other."""
+    Q, dt, rates = angles.shape[-1], softplus(dt_raw), A_log.exp()
+    h = x.new_zeros(x.shape[0], *A_log.shape) if state is None else state
+    outputs = []
+    for t in range(x.shape[1]):
+        h = h.masked_fill(reset[:, t, None, None], 0.0)
+        point = torch.complex(h[..., :Q], h[..., Q : 2 * Q]) * torch.exp(1j * angles[:, t, None])
+        h = torch.cat([point.real, point.imag, h[..., 2 * Q :]], -1)
+        h = h * torch.exp(-dt[:, t, :, None] * rates) + (dt[:, t] * x[:, t])[..., None] * B[:, t, None]
+        outputs.append((h * C[:, t, None]).sum(-1) + D * x[:, t])
+    return torch.stack(outputs, 1), h
 
 
 @settings(max_examples=30, deadline=None)
@@ -108,11 +129,12 @@ def inner_from_parts(xz, conv_weight, conv_bias, x_proj, dt_proj, dt_bias, A_log
     width=st.integers(2, 5),
     norms=st.booleans(),
     states_given=st.booleans(),
+    pairs=st.integers(0, 10),
 )
 def test_inner_part_equals_its_parts_in_values_and_all_gradients(
-    time, channels, states, rank, width, norms, states_given
+    time, channels, states, rank, width, norms, states_given, pairs
 ):
-    problem = inner_problem(time, channels, states, rank, width, norms)
+    problem = inner_problem(time, channels, states, rank, width, norms, pairs=min(pairs, states // 2))
     if not states_given:
         del problem["conv_state"], problem["ssm_state"]
     expected = with_gradients(inner_from_parts, problem)
@@ -122,8 +144,9 @@ def test_inner_part_equals_its_parts_in_values_and_all_gradients(
     assert_close(with_gradients(run_inner, single(problem)), expected, 3e-5)
 
 
-def test_inner_steps_equal_the_whole():
-    problem = single(inner_problem(12, states=16))
+@pytest.mark.parametrize("pairs", [0, 3, 8])
+def test_inner_steps_equal_the_whole(pairs):
+    problem = single(inner_problem(12, states=16, pairs=pairs))
     with torch.no_grad():
         whole, *last = run_inner(**problem)
         states = [problem["conv_state"], problem["ssm_state"]]
