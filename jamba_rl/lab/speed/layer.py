@@ -80,6 +80,6 @@ def mixers(d_model: int) -> tuple[nn.Module, Mamba]:
     """
     modeling = find("transformers", "transformers.models.jamba.modeling_jamba")
     theirs = modeling.JambaMambaMixer(hf_config(hidden_size=d_model, num_attention_heads=4), layer_idx=0)
-    ours = Mamba(JambaConfig(d_model=d_model, pattern="M", mamba_norms=True))
+    ours = Mamba(JambaConfig(d_model=d_model, pattern="M", mamba_norms=True, rotations=0))
     ours.load_state_dict(theirs.state_dict())  # the names are the same
     return theirs, ours
