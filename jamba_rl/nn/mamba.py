@@ -41,7 +41,7 @@ class Mamba(Mixer):
     With rotations, the first 2 Q states of a channel are Q pairs, n and n + Q, each a point of the plane that the input
     turns before it decays (Lahoti et al. 2026, Mamba-3, arXiv 2603.15569)::
 
-        theta    = pi tanh(angle_proj(x) / 5)         one angle per pair, of all channels
+        theta    = pi tanh(angle_proj(x) / 2)         one angle per pair, of all channels
         h_t      = exp(dt_t A) R(theta_t) h_{t-1} + dt_t B_t x_t
 
     A pair decays as one: A_log has N - Q columns, the first Q of which are those of pairs.
@@ -56,7 +56,7 @@ class Mamba(Mixer):
     dt_proj.weight      U(-R^-1/2, R^-1/2)
     dt_proj.bias        inverse softplus of dt, dt log-uniform in [dt_min, dt_max]
     b_layernorm.weight  with decay_min, square root of the rate of decay
-    angle_proj.weight   N(0, 0.02)
+    angle_proj.weight   N(0, 0.04)
     everything else     torch's default
     ==================  ==========================================================
     """
@@ -89,7 +89,7 @@ class Mamba(Mixer):
         turning, calm = self._log_rates(config.rotations), self._log_rates(config.d_state - 2 * config.rotations)
         self.A_log.copy_(torch.cat([turning, calm]).expand_as(self.A_log))
         if config.rotations:
-            self.angle_proj.weight.normal_(std=0.02)
+            self.angle_proj.weight.normal_(std=0.04)
         if config.mamba_norms and config.decay_min is not None:
             # h gains dt B x and loses dt rate h, so it grows to B x / rate: slow states would drown all else
             self.b_layernorm.weight.copy_((0.5 * torch.cat([turning, turning, calm])).exp())

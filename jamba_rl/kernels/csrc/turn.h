@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define PI 3.14159265358979323846
-#define CALM 0.2f /* as in kernels/turn.py */
+#define CALM 0.5f /* as in kernels/turn.py */
 
 /* theta / pi, of what angle_proj gives */
 static inline float share_of(float projected) { return tanhf(CALM * projected); }

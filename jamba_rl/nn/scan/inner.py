@@ -50,7 +50,7 @@ def mamba_inner(
     """Run a Mamba layer between its outer projections (Gu & Dao 2023, section 3.4; norms: Lieber et al. 2024, Jamba).
 
     ``x, z = xz``; ``x = causal_conv_silu(x)``; ``dt, B, C = norms(x_proj(x))``; ``y = mamba_scan(x, z, dt_proj(dt),
-    ..., B, C, ...)``, where pairs of states turn by ``pi tanh(angle_proj(x) / 5)`` before they decay.
+    ..., B, C, ...)``, where pairs of states turn by ``pi tanh(angle_proj(x) / 2)`` before they decay.
 
     Args:
         xz: output of in_proj, ``[B,T,2E]``, or of one step ``[B,2E]``.

@@ -99,7 +99,7 @@ def inner_from_parts(xz, conv_weight, conv_bias, x_proj, dt_proj, dt_bias, A_log
             rms_norm(v, v.shape[-1:], rest[k], 1e-6) for k, v in (("dt_norm", dt), ("B_norm", B), ("C_norm", C))
         )
     if "angle_proj" in rest:
-        angles = torch.pi * torch.tanh(linear(x, rest["angle_proj"]) / 5)
+        angles = torch.pi * torch.tanh(linear(x, rest["angle_proj"]) / 2)
         y, state = turning_scan(x, linear(dt, dt_proj) + dt_bias, A_log, B, C, D, angles, reset, rest.get("ssm_state"))
         return y * silu(xz[..., E:]), conv_state, state
     y, state = from_parts(x, xz[..., E:], linear(dt, dt_proj), dt_bias, A_log, B, C, D, reset, rest.get("ssm_state"))
