@@ -90,11 +90,13 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Read one YAML value, as in ``--set key=value``.
+    """Read one YAML value, as in ``--set key=value``; dashes alone, which are marks in YAML, are a pattern.
 
-    >>> parse_value("1e-4"), parse_value("[64, 64]"), parse_value("MMA")
-    (0.0001, [64, 64], 'MMA')
+    >>> parse_value("1e-4"), parse_value("[64, 64]"), parse_value("MMA"), parse_value("---")
+    (0.0001, [64, 64], 'MMA', '---')
     """
+    if text and not text.strip("-"):
+        return text
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
