@@ -36,6 +36,7 @@ WAS_ONCE: Mapping[str, Any] = {
         "encoder_learning_rate_ratio": 1.0,
         "previous_action": None,
         "observation_change": None,
+        "observation_sum": False,
         "frames": 1,
         "image_encoder": None,
         "windows_in_a_row": 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,9 @@ from jamba_rl.nn import Jamba, JambaConfig, State
 from jamba_rl.nn.mixer import keep
 from jamba_rl.nn.router import Routings
 from jamba_rl.rl.change import Change
+from jamba_rl.rl.derived import Derived
 from jamba_rl.rl.frames import FrameStack
+from jamba_rl.rl.leaky_sum import LeakySum
 
 
 class Encoded(NamedTuple):
@@ -32,26 +35,34 @@ class Encoder(nn.Module):
 
     latent = [backbone(embed([features, previous action])), features]: the shortcut spares the
     memory from carrying what can be seen anyway (Ni et al. 2022, arXiv 2110.05038). The features may come with
-    their change since the step before.
+    their change since the step before, and with their leaky sum over the episode.
 
-    Its state is that of the backbone, after what ``Change`` and ``FrameStack`` remember if they are there.
+    Its state is that of the backbone, after what ``Change``, ``LeakySum`` and ``FrameStack`` leave, if they are there.
 
     :param features_dim: width of the observation features (F)
     :param action_dim: width of the encoded previous action (A); 0 to leave it out
     :param config: the backbone
     :param change: whether it also sees how the features have changed
+    :param leaky_sum: whether it also sees what the features have summed up to
     :param frames: how many of what it sees it sees at once
     :raises ValueError: its memory grows with the episode, so that no two states could be stored side by side
     """
 
     def __init__(
-        self, features_dim: int, action_dim: int, config: JambaConfig, change: bool = False, frames: int = 1
+        self,
+        features_dim: int,
+        action_dim: int,
+        config: JambaConfig,
+        change: bool = False,
+        leaky_sum: bool = False,
+        frames: int = 1,
     ) -> None:
         super().__init__()
         if config.memory_grows:
             raise ValueError("an agent's memory must not grow while it acts: give attention a window, such as 64")
         self.change = Change(features_dim) if change else None
-        seen = 2 * features_dim if change else features_dim
+        self.leaky_sum = LeakySum(features_dim) if leaky_sum else None
+        seen = features_dim + sum(each.width for each in self._derived)
         self.stack = FrameStack(seen, frames) if frames > 1 else None
         seen *= frames
         self.embed = nn.Linear(seen + action_dim, config.d_model)
@@ -71,11 +82,9 @@ class Encoder(nn.Module):
 
     def step(self, features: Tensor, previous: Tensor, state: State, reset: Tensor | None) -> Encoded:
         """Encode one step; arguments as in ``forward`` without time."""
-        seen = features
-        own: State = ()
-        if self.change is not None:
-            seen = self.change(features, keep(state[0], reset))
-            own, state = (self.change.remember(features),), state[1:]
+        befores = [keep(part, reset) for part, _ in zip(state, self._derived, strict=False)]
+        seen, own = self._beside(features, befores), self._leave(features, befores)
+        state = state[len(own) :]
         if self.stack is not None:
             seen, after = self.stack.step(seen, state[0], reset)
             own, state = (*own, after), state[1:]
@@ -90,40 +99,54 @@ class Encoder(nn.Module):
         return self._see(features, self._own_state(len(features)), reset)[1]
 
     def observe(self, features: Tensor, state: State, reset: Tensor) -> None:
-        """Learn from sequences how much features usually change; arguments as of ``forward``."""
-        if self.change is not None:
-            self.change.update(features, self.change.before(features, state[0], reset))
+        """Learn from sequences how large what is derived from features usually is; arguments as of ``forward``."""
+        for each, first in zip(self._derived, state, strict=False):
+            each.update(features, each.before(features, first, reset))
 
     @property
     def context(self) -> int:
-        """How many frames before the present one are seen beside it."""
+        """How many frames before the present one are seen beside it, if not all, in a sum."""
         return (self.change is not None) + (0 if self.stack is None else self.stack.frames - 1)
 
     @property
     def own_parts(self) -> int:
         """How many parts of the state come before those of the backbone."""
-        return (self.change is not None) + (self.stack is not None)
+        return len(self._derived) + (self.stack is not None)
+
+    @property
+    def derives(self) -> bool:
+        """Whether it sees what is derived from features, of which the usual size is to be learned."""
+        return bool(self._derived)
 
     def initial_state(self, batch: int) -> State:
         """Empty memory of ``batch`` sequences."""
         return (*self._own_state(batch), *self.backbone.initial_state(batch))
 
+    @property
+    def _derived(self) -> list[Derived]:
+        return [each for each in (self.change, self.leaky_sum) if each is not None]
+
+    def _beside(self, features: Tensor, befores: Sequence[Tensor]) -> Tensor:
+        """Features, and what is derived from them and what the steps before left."""
+        return torch.cat([features, *(each(features, b) for each, b in zip(self._derived, befores, strict=True))], -1)
+
+    def _leave(self, features: Tensor, befores: Sequence[Tensor]) -> State:
+        """What a step leaves for the next."""
+        return tuple(each.leave(features, b) for each, b in zip(self._derived, befores, strict=True))
+
     def _own_state(self, batch: int) -> State:
-        state: State = ()
-        if self.change is not None:
-            state += (self.embed.weight.new_zeros(batch, self.change.size + 1),)
+        state: State = tuple(self.embed.weight.new_zeros(batch, each.left) for each in self._derived)
         if self.stack is not None:
             state += (self.stack.initial_state(batch, self.embed.weight),)
         return state
 
     def _see(self, features: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State, State]:
         """Features of sequences with what is seen beside them, the first parts of the state after them, the rest."""
-        seen = features
-        own: State = ()
         resets = features.new_zeros(features.shape[:2], dtype=torch.bool) if reset is None else reset
-        if self.change is not None:
-            seen = self.change(features, self.change.before(features, state[0], resets))
-            own, state = (self.change.remember(features[:, -1]),), state[1:]
+        befores = [each.before(features, first, resets) for each, first in zip(self._derived, state, strict=False)]
+        seen = self._beside(features, befores)
+        own = self._leave(features[:, -1], [before[:, -1] for before in befores])
+        state = state[len(own) :]
         if self.stack is not None:
             seen, after = self.stack(seen, state[0], resets)
             own, state = (*own, after), state[1:]

@@ -54,6 +54,7 @@ def test_an_agent_of_stock_ppo_differs_from_ours_in_what_stock_lacks_alone() -> 
             "encoder_learning_rate_ratio",
             "previous_action",
             "observation_change",
+            "observation_sum",
             "frames",
             "image_encoder",
         ),

@@ -53,7 +53,7 @@ def test_a_sequence_in_two_parts_or_in_steps_is_the_same(cut):
 @pytest.mark.parametrize(("change", "frames", "context"), [(False, 1, 0), (True, 1, 1), (False, 4, 3), (True, 3, 3)])
 def test_looking_back_on_the_frames_before_is_as_good_as_having_seen_them(change, frames, context):
     torch.manual_seed(2)
-    encoder = Encoder(2, 0, NONE, change, frames)
+    encoder = Encoder(2, 0, NONE, change, frames=frames)
     assert encoder.context == context
     features, resets = torch.randn(3, 9, 2), torch.rand(3, 9) < 0.2
     previous = features[..., :0]

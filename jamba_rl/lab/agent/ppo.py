@@ -24,4 +24,5 @@ class PPOAgent(PPOHyperparameters, RecurrentAgent):
     """``RecurrentPPO``, whose memory is carried from step to step; its docstring explains the keys."""
 
     algorithm: Literal["ppo"]
+    observation_sum: bool | None
     warm_up: Fraction

@@ -44,7 +44,8 @@ def policy_kwargs(agent: Agent, task: Task) -> dict[str, Any]:
     """
     if not isinstance(agent, PPOAgent):
         raise UserError(f"agent {agent.name!r} is none of RecurrentPPO: it needs algorithm ppo")
-    return memory(agent, task) | {"log_std_init": task.protocol.ppo.log_std_init}
+    own = {"observation_sum": agent.observation_sum, "log_std_init": task.protocol.ppo.log_std_init}
+    return memory(agent, task) | own
 
 
 def ppo_arguments(agent: PPOHyperparameters, protocol: PPOProtocol) -> dict[str, Any]:

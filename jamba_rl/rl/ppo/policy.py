@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -41,6 +42,8 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
         has a memory, since one action back is a memory too
     :param observation_change: the encoder also sees how the observation has changed since the step before, in units
         of its usual change; default: if the backbone has a memory and observations are vectors of real numbers
+    :param observation_sum: the encoder also sees leaky sums of the observations and of ones over the episode, see
+        ``LeakySum``; default: as for ``observation_change``
     :param frames: how many observations the encoder sees at once, the present one last: a memory for networks
         that have none
     :param shared_encoder: actor and critic share one encoder, which both losses train; else each has its own
@@ -69,11 +72,13 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
         observation_change: bool | None = None,
         frames: int = 1,
         image_encoder: str | None = None,
+        observation_sum: bool | None = None,
         **kwargs: Any,
     ) -> None:
         self.network = as_network(network, self.default_network)
         self.previous_action = self.network.has_memory if previous_action is None else previous_action
         self.observation_change = observation_change
+        self.observation_sum = observation_sum
         self.frames = frames
         check_frames(frames)
         self.shared_encoder = shared_encoder
@@ -87,7 +92,7 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
     def _get_constructor_parameters(self) -> dict[str, Any]:
         names = (
             "network", "previous_action", "shared_encoder", "critic_memory", "encoder_learning_rate_ratio",
-            "observation_change", "frames", "share_features_extractor",  # which SB3 forgets
+            "observation_change", "observation_sum", "frames", "share_features_extractor",  # which SB3 forgets
         )  # fmt: skip
         return super()._get_constructor_parameters() | {name: getattr(self, name) for name in names}
 
@@ -104,15 +109,18 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
     def _build_mlp_extractor(self) -> None:
         self.encode_action = ActionEncoder(self.action_space, self.squash_output)
         self._action_dim = self.encode_action.dim if self.previous_action else 0
-        change = self.observation_change
-        if change is None:
-            change = self.network.has_memory and are_real_vectors(self.observation_space)
-        self.encoder = Encoder(self.features_dim, self._action_dim, self.network, change, self.frames)
+        default = self.network.has_memory and are_real_vectors(self.observation_space)
+        asked = (self.observation_change, self.observation_sum)
+        change, leaky_sum = (default if each is None else each for each in asked)
+        make_encoder = partial(
+            Encoder, self.features_dim, self._action_dim, change=change, leaky_sum=leaky_sum, frames=self.frames
+        )
+        self.encoder = make_encoder(self.network)
         self.critic_encoder: Encoder | None = None
         if not self.shared_encoder:
             blank = replace(self.network, pattern="N" * self.network.num_layers)
             config = self.network if self.critic_memory else blank
-            self.critic_encoder = Encoder(self.features_dim, self._action_dim, config, change, self.frames)
+            self.critic_encoder = make_encoder(config)
         self._actor_parts = len(self.encoder.initial_state(0))
         self.mlp_extractor = Heads(self.encoder.latent_dim, self.net_arch, self.activation_fn, self.device)
 
@@ -174,8 +182,8 @@ class RecurrentActorCriticPolicy(RecurrentPolicy, ActorCriticPolicy):
 
     @torch.no_grad()
     def observe(self, obs: Sequences) -> None:
-        """Learn from windows how much observations usually change, if the encoders want to know."""
-        if self.encoder.change is None:  # and so of the critic's
+        """Learn from windows how large what is derived from observations usually is, if the encoders want to know."""
+        if not self.encoder.derives:  # and so the critic's
             return
         self.set_training_mode(False)  # as in the rollout: no dropout
         B, T = obs.resets.shape

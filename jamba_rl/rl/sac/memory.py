@@ -64,7 +64,7 @@ class Memory(BaseModel):
     @torch.no_grad()
     def observe(self, windows: Sequences) -> None:
         """Learn from windows how much observations usually change, if that is seen."""
-        if self.encoder.change is not None:
+        if self.encoder.derives:
             state = self.initial_state(len(windows.resets))
             self.encoder.observe(self._features(windows), state, windows.resets)
 

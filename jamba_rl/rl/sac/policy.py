@@ -148,7 +148,7 @@ class RecurrentSACPolicy(RecurrentPolicy, SACPolicy):
     def _make_memory(self) -> Memory:
         extractor = self.make_features_extractor()
         size = self._action_dim if self.previous_action else 0
-        encoder = Encoder(extractor.features_dim, size, self.network, self.observation_change, self.frames)
+        encoder = Encoder(extractor.features_dim, size, self.network, self.observation_change, frames=self.frames)
         return Memory(self.observation_space, self.action_space, extractor, encoder, size, self.normalize_images)
 
     @property

@@ -145,8 +145,8 @@ def test_biases_move_once_per_optimizer_step(shared):
     assert len(biases(model)) == (1 if shared else 2)
     model.learn(32)  # 2 minibatches, 1 epoch
     for bias in biases(model):
-        # two steps of 0.001 up or down, and their mean taken off
-        assert 0 < bias.abs().max() <= 2 * 0.001 + 1e-6
+        # two steps of 0.001 up or down, and their mean taken off: what goes up alone gains what the others lose
+        assert 0 < bias.abs().max() <= 2 * 0.001 * 2 * (1 - 1 / len(bias)) + 1e-6
         assert bias.sum().item() == pytest.approx(0.0, abs=1e-6)
     assert model.logger.name_to_value["train/router_balance_loss"] == 0.0
 

@@ -89,7 +89,7 @@ def test_separate_encoders_have_separate_memories_in_one_state():
     state = policy.initial_state(2)
     assert len(state) == 1 + 2 * parts
     critic = make(shared_encoder=False, critic_memory=False, network=network).critic_encoder
-    assert [part.shape for part in critic.initial_state(2)] == [(2, 3 + 1)], "the observation before, and nothing else"
+    assert [part.shape for part in critic.initial_state(2)] == [(2, 3 + 1)] * 2, "observations: the one before, the sum"
     obs, starts = torch.ones(2, 3), torch.zeros(2, dtype=torch.bool)
     other = (*state[: 1 + parts], *(torch.randn_like(part) for part in state[1 + parts :]))
     actions, values, _, after = policy(obs, state, starts, deterministic=True)
