@@ -178,6 +178,9 @@ def test_a_run_from_before_a_key_existed_is_still_a_run(tmp_path: Path) -> None:
     run = train(had, tmp_path / "run").run
     config, data = read_config(run), run.read_config()
     del data["task"]["protocol"]["sac"]
+    model = load_model(config, newest(run))
+    del model.policy_kwargs["observation_sum"]
+    model.save(newest(run).model)
     for key in (
         "frames",
         "warm_up",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from gymnasium import spaces
 from stable_baselines3 import PPO, SAC
@@ -12,7 +13,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from jamba_rl.catalogue import UserError
-from jamba_rl.lab.build.ppo import make_ppo
+from jamba_rl.lab.agent import PPOAgent
+from jamba_rl.lab.build.ppo import make_ppo, policy_kwargs
 from jamba_rl.lab.build.replay import read_replay
 from jamba_rl.lab.build.sac import make_sac
 from jamba_rl.lab.build.stock import make_stock_ppo, make_stock_sac
@@ -82,10 +84,17 @@ def load_model(config: RunConfig, checkpoint: Checkpoint, venv: VecEnv | None = 
     kind = ALGORITHMS[config.agent.algorithm].model
     seen = None if venv is None else view(config.agent, venv, saved(checkpoint.normalizer))
     with loading(checkpoint.model):
-        model = kind.load(checkpoint.model, seen, device=config.device)
+        model = kind.load(checkpoint.model, seen, device=config.device, custom_objects=_policy(config))
     if seen is None:
         return model
     if isinstance(model, OffPolicyAlgorithm):
         read_replay(model, checkpoint)
     model.set_random_seed(derived_seed("resume", config.seed, checkpoint.step))  # else it would repeat episodes
     return model
+
+
+def _policy(config: RunConfig) -> dict[str, Any] | None:
+    """What the config says of a policy and counts: an older file does not name what was added since."""
+    if not isinstance(config.agent, PPOAgent):
+        return None
+    return {"policy_kwargs": policy_kwargs(config.agent, config.task)}
