@@ -30,7 +30,8 @@ def test_what_a_key_was_before_it_is_its_default_still() -> None:
     """A new key changes nothing for those who do not name it; should a default change later, what was once stays."""
     config = configure("pendulum-p", "ppo-mlp").model_dump(mode="json")
     fresh = defaults("ppo")
-    assert (WAS_ONCE["agent"]["observation_sum"], fresh["observation_sum"]) == (False, None)  # who remembers sees it since
+    # who remembers sees it since
+    assert (WAS_ONCE["agent"]["observation_sum"], fresh["observation_sum"]) == (False, None)
     for key, value in WAS_ONCE["agent"].items():
         if key not in ("network", "observation_sum") and key in fresh:
             assert fresh[key] == value, key
