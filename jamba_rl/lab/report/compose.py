@@ -10,6 +10,7 @@ from jamba_rl.lab.report.sections.aggregate import aggregate
 from jamba_rl.lab.report.sections.compute import compute
 from jamba_rl.lab.report.sections.curves import curves
 from jamba_rl.lab.report.sections.differences import compared
+from jamba_rl.lab.report.sections.duels import duels
 from jamba_rl.lab.report.sections.efficiency import efficiency
 from jamba_rl.lab.report.sections.expected import expected
 from jamba_rl.lab.report.sections.found import found
@@ -28,6 +29,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     curves,
     scores,
     aggregate,
+    duels,
     expected,
     memory,
     transfer,
