@@ -35,7 +35,7 @@ def scores() -> Iterator[tuple[str, str, str, str]]:
         for who, cell in zip(header[1:], cells(line)[1:], strict=True):
             agent = AGENT.fullmatch(who)
             if agent and cell:
-                env = task["env"].removesuffix("-p") if agent["sighted"] else task["env"]
+                env = re.sub("-[pv]$", "", task["env"]) if agent["sighted"] else task["env"]
                 yield task["results"], env, agent["agent"], cell
 
 
